@@ -1,0 +1,11 @@
+//! The test kit against real servers, one module per topic.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod databases;
+mod endings;
+mod owner;
+mod pgbouncer;
+mod private_server;
+mod running_server;
+mod unavailable;

@@ -1,0 +1,138 @@
+-- The statement that records the changes of one operation: the only place where rows become trail.
+
+-- source  'transition'  the transition tables of a statement trigger
+--         'row'         NEW and OLD of a row trigger
+-- fresh   false: text for a generated function; it speaks the function's variables and must survive columns that are
+--         dropped, renamed or retyped later (each column has a stand-in, and has_shape switches the whole statement off).
+--         true: text for EXECUTE right now, with parameters $1 id of the audit transaction or NULL, $2 mark, $3 xid,
+--         $4 instant, $5 NEW, $6 OLD.
+CREATE FUNCTION @schema@.capture_statement(target regclass, op text, policy jsonb, table_schema text, table_name text,
+    source text, fresh boolean, stem text DEFAULT NULL, single_row boolean DEFAULT false) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $body$
+DECLARE
+    lean boolean := policy ->> 'images' = 'lean';
+    keys text[] := @schema@.key_columns(target);
+    -- A redacted column that is gone, or whose name now stands at another place, may live on under another name: then no
+    -- image is stored at all. Places are those of the partitioned table; its partitions number their columns their own way.
+    missing text := (SELECT string_agg(quote_ident(r.name), ', ' ORDER BY r.name) FROM (
+            SELECT jsonb_array_elements_text(policy -> 'exclude') AS name UNION SELECT jsonb_array_elements_text(policy -> 'mask')) AS r
+        WHERE r.name NOT IN (SELECT c.name FROM @schema@.table_columns(target) c)
+           OR (policy ? 'places' AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = coalesce(pg_partition_root(target), target)
+               AND a.attname = r.name AND NOT a.attisdropped AND a.attnum = (policy -> 'places' ->> r.name)::integer)));
+    image_fields text := '';      -- "name" expressions of the stored image
+    stand_ins text := '';         -- NULLs that take the place of columns that vanish
+    raw_old text := '';
+    raw_new text := '';
+    pairs text := '';             -- old, new and difference of every column
+    any_difference text := '';
+    changed_names text := '';
+    before_fields text := '';
+    key_new text := '';
+    key_old text := '';
+    key_differs text := '';
+    col record;
+    n integer := 0;
+    slot text := '';
+    literal text;
+    reference text;
+    stored text;
+    stored_old text;
+    mask_literal text := format('%L::pg_catalog.text', policy ->> 'mask_placeholder');
+    new_prefix text := CASE WHEN source = 'row' THEN CASE WHEN fresh THEN '($5).' ELSE 'NEW.' END ELSE '' END;
+    old_prefix text := CASE WHEN source = 'row' THEN CASE WHEN fresh THEN '($6).' ELSE 'OLD.' END ELSE '' END;
+    from_new text := CASE source WHEN 'transition' THEN E'\n            FROM new_rows' ELSE '' END;
+    from_old text := CASE source WHEN 'transition' THEN E'\n            FROM old_rows' ELSE '' END;
+    lateral_open text := '';
+    guard text := '';
+    seed text := @schema@.table_seed(table_schema, table_name)::text;
+    head text;
+    image text;
+    position_values text := CASE WHEN fresh
+        THEN 'coalesce($1, (SELECT @schema@.open_transaction($2))), $3, $4'
+        ELSE 'coalesce(capture.tx, (SELECT @schema@.open_transaction(capture.mark))), capture.xid, capture.at' END;
+    withheld text := CASE WHEN missing IS NULL THEN 'NULL' ELSE format('%L', 'redacted column gone: ' || missing) END;
+BEGIN
+    FOR col IN
+        SELECT c.name, c.type_id, policy -> 'mask' ? c.name AS masked, policy -> 'except_columns' ? c.name AS excepted,
+               c.name = ANY (keys) AS is_key, @schema@.type_route(c.type_id) AS route
+        FROM @schema@.table_columns(target) c
+        WHERE NOT policy -> 'exclude' ? c.name
+        ORDER BY c.name COLLATE "C"
+    LOOP
+        n := n + 1;
+        slot := CASE WHEN n = 1 THEN '' ELSE ', ' END;
+        literal := quote_literal(col.name);
+        stand_ins := stand_ins || slot || format('NULL::pg_catalog.%I AS %I',
+            CASE WHEN col.route = 'text' THEN 'text' ELSE (SELECT typname FROM pg_type WHERE oid = @schema@.base_type(col.type_id)) END, col.name);
+        reference := CASE WHEN op = 'delete' THEN old_prefix ELSE new_prefix END || quote_ident(col.name);
+        IF op = 'update' THEN
+            stored := CASE WHEN col.masked THEN mask_literal ELSE @schema@.stored_expression('p.n' || n, col.type_id) END;
+            stored_old := CASE WHEN col.masked THEN mask_literal ELSE @schema@.stored_expression('p.o' || n, col.type_id) END;
+        ELSE
+            stored := CASE WHEN col.masked THEN mask_literal ELSE @schema@.stored_expression(reference, col.type_id) END;
+        END IF;
+        -- A deleted row keeps what changed_from keeps.
+        IF op <> 'delete' OR NOT col.excepted OR col.is_key THEN
+            image_fields := image_fields || CASE WHEN image_fields = '' THEN '' ELSE E',\n            ' END || format('%s AS %I', stored, col.name);
+        END IF;
+        IF op = 'update' THEN
+            raw_old := raw_old || slot || format('%s AS c%s', old_prefix || quote_ident(col.name), n);
+            raw_new := raw_new || slot || format('%s AS c%s', new_prefix || quote_ident(col.name), n);
+            -- Image comparison: built in, NULL-safe, exact for every type, and nothing that search_path could shadow.
+            pairs := pairs || slot || format(E'\n                o.c%1$s AS o%1$s, n.c%1$s AS n%1$s, ROW(o.c%1$s)::pg_catalog.record OPERATOR(pg_catalog.*<>) ROW(n.c%1$s)::pg_catalog.record AS d%1$s', n);
+            any_difference := any_difference || CASE WHEN n = 1 THEN '' ELSE ' OR ' END || 'p.d' || n;
+            IF NOT col.excepted THEN
+                changed_names := changed_names || CASE WHEN changed_names = '' THEN '' ELSE ', ' END || format('CASE WHEN p.d%s THEN %s END', n, literal);
+                before_fields := before_fields || format(E'\n            OPERATOR(pg_catalog.||) CASE WHEN p.d%s THEN pg_catalog.jsonb_build_object(%s, %s) ELSE ''{}'' END', n, literal, stored_old);
+            END IF;
+            IF col.is_key THEN
+                key_new := key_new || CASE WHEN key_new = '' THEN '' ELSE ', ' END || format('%s, %s', literal, stored);
+                key_old := key_old || CASE WHEN key_old = '' THEN '' ELSE ', ' END || format('%s, %s', literal, stored_old);
+                key_differs := key_differs || CASE WHEN key_differs = '' THEN '' ELSE ' OR ' END || 'p.d' || n;
+            END IF;
+        ELSIF col.is_key THEN
+            key_new := key_new || CASE WHEN key_new = '' THEN '' ELSE ', ' END || format('%s, i.%I', literal, col.name);
+        END IF;
+    END LOOP;
+    key_new := CASE WHEN key_new = '' THEN 'NULL::pg_catalog.jsonb' ELSE format('pg_catalog.jsonb_build_object(%s)', key_new) END;
+    key_old := CASE WHEN key_old = '' THEN 'NULL::pg_catalog.jsonb' ELSE format('CASE WHEN %s THEN pg_catalog.jsonb_build_object(%s) END', key_differs, key_old) END;
+    IF n = 0 THEN
+        RETURN NULL;  -- nothing left to record
+    END IF;
+    IF NOT fresh AND source = 'transition' THEN
+        -- A column that is gone resolves one level further out, to its stand-in, so that the text still parses.
+        lateral_open := format(E'(SELECT %s) AS absent\nCROSS JOIN LATERAL ', stand_ins);
+        guard := format(E'\nWHERE @schema@.has_shape(%L, %L)', stem, @schema@.table_shape(target));
+    END IF;
+    head := format('INSERT INTO @schema@.audit_changes (transaction_id, xid, captured_at, table_schema, table_name, op, table_pk, key_hash%s)',
+        CASE op WHEN 'insert' THEN ', data_after' WHEN 'delete' THEN ', changed_from' ELSE ', previous_pk, previous_key_hash, data_after, changed_fields, changed_from' END
+        || CASE WHEN missing IS NULL THEN '' ELSE ', withheld' END);
+    head := head || format(E'\nSELECT %s, %L, %L, %L, k.pk, pg_catalog.jsonb_hash_extended(k.pk, %s)', position_values, table_schema, table_name, op, seed);
+
+    IF op = 'update' THEN
+        image := CASE WHEN missing IS NOT NULL OR lean THEN 'NULL::pg_catalog.jsonb' ELSE 'pg_catalog.to_jsonb(i.*)' END;
+        RETURN head || format(E', k.previous_pk, pg_catalog.jsonb_hash_extended(k.previous_pk, %s), k.image, k.changed_fields, k.changed_from', seed)
+            || CASE WHEN missing IS NULL THEN '' ELSE ', ' || withheld END
+            || E'\nFROM ' || lateral_open || E'(\n    SELECT ' || key_new || ' AS pk, ' || key_old || ' AS previous_pk, ' || image || E' AS image,\n        '
+            || CASE WHEN missing IS NOT NULL THEN 'NULL::pg_catalog.text[] AS changed_fields, NULL::pg_catalog.jsonb AS changed_from'
+               ELSE format('pg_catalog.array_remove(ARRAY[%s]::pg_catalog.text[], NULL) AS changed_fields', changed_names)
+                    || CASE WHEN policy -> 'before_values' = 'true' THEN E',\n        ''{}''::pg_catalog.jsonb' || before_fields || ' AS changed_from'
+                            ELSE ', NULL::pg_catalog.jsonb AS changed_from' END END
+            || E'\n    FROM (\n            SELECT ' || pairs || E'\n            FROM '
+            -- Paired by position, never by key: a row that one statement updates twice would multiply in a key join.
+            -- FULL JOIN cannot become a nested loop, whatever size the planner froze.
+            || CASE WHEN source = 'row' THEN format('(SELECT %s) AS o CROSS JOIN (SELECT %s) AS n', raw_old, raw_new)
+                    WHEN single_row THEN format(E'(SELECT %s%s) AS o CROSS JOIN (SELECT %s%s) AS n', raw_old, from_old, raw_new, from_new)
+                    ELSE format(E'(SELECT pg_catalog.row_number() OVER () AS position, %s%s) AS o\n            FULL JOIN (SELECT pg_catalog.row_number() OVER () AS position, %s%s) AS n ON o.position OPERATOR(pg_catalog.=) n.position',
+                                raw_old, from_old, raw_new, from_new) END
+            || E'\n            OFFSET 0\n        ) AS p'
+            || CASE WHEN missing IS NOT NULL OR lean THEN '' ELSE E'\n        CROSS JOIN LATERAL (SELECT\n            ' || image_fields || E'\n        ) AS i' END
+            || E'\n    WHERE ' || any_difference
+            || E'\n) AS k' || guard;
+    END IF;
+    image := CASE WHEN missing IS NOT NULL OR (lean AND op = 'insert') THEN 'NULL::pg_catalog.jsonb' ELSE 'pg_catalog.to_jsonb(i.*)' END;
+    RETURN head || ', k.image' || CASE WHEN missing IS NULL THEN '' ELSE ', ' || withheld END
+        || E'\nFROM ' || lateral_open || E'(\n    SELECT ' || key_new || ' AS pk, ' || image || E' AS image\n    FROM (\n        SELECT '
+        || CASE WHEN image_fields = '' THEN 'NULL' ELSE image_fields END || CASE WHEN op = 'delete' THEN from_old ELSE from_new END
+        || E'\n    ) AS i\n    OFFSET 0\n) AS k' || guard;
+END $body$;

@@ -1,0 +1,24 @@
+-- Host tables keep their rows; only our triggers go. The schema goes with everything in it.
+DO $threadline_uninstall$
+DECLARE
+    entry record;
+BEGIN
+    FOR entry IN
+        SELECT t.tgname, t.tgrelid::pg_catalog.regclass AS label
+        FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+            JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid
+        WHERE n.nspname = @schema_text@ AND c.relnamespace <> n.oid AND t.tgparentid = 0
+    LOOP
+        EXECUTE pg_catalog.format('DROP TRIGGER %I ON %s', entry.tgname, entry.label);
+    END LOOP;
+END $threadline_uninstall$;
+DROP SCHEMA IF EXISTS @schema@ CASCADE;
+-- The owner's role goes too, unless another database of the cluster still uses it or we may not drop it.
+DO $threadline_uninstall$
+BEGIN
+    IF EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'threadline_owner') THEN
+        DROP ROLE threadline_owner;
+    END IF;
+EXCEPTION WHEN insufficient_privilege OR dependent_objects_still_exist OR undefined_object THEN
+    NULL;
+END $threadline_uninstall$;

@@ -1,0 +1,99 @@
+//! Installing the kernel, and operations that change what is captured.
+
+use sqlx::PgPool;
+use threadline_core::{Operation, Schema, kernel, quote_literal};
+
+use crate::guarded::Guarded;
+use crate::{Error, wire};
+
+/// Installs the kernel into `schema`, or upgrades it in place; does nothing when it is up to date.
+///
+/// One transaction. Two services that start at once wait for each other, also through a transaction pooler.
+///
+/// # Errors
+/// sqlx's, for example when the role may not create a schema. Nothing is changed then.
+///
+/// # Examples
+/// ```no_run
+/// # async fn example(pool: sqlx::PgPool) -> Result<(), threadline_sqlx::Error> {
+/// threadline_sqlx::install(&pool, &threadline_core::Schema::default()).await?;
+/// # Ok(())
+/// # }
+/// ```
+pub async fn install(pool: &PgPool, schema: &Schema) -> Result<(), Error> {
+    let mut change = Change::begin(pool, schema).await?;
+    change.script(&kernel::install_script(schema)).await?;
+    change.commit().await
+}
+
+/// Removes the kernel, the triggers and **the whole trail** from the database. Your tables are not touched.
+///
+/// # Errors
+/// sqlx's. Nothing is changed then.
+pub async fn uninstall(pool: &PgPool, schema: &Schema) -> Result<(), Error> {
+    let mut change = Change::begin(pool, schema).await?;
+    change.script(&kernel::uninstall_script(schema)).await?;
+    change.commit().await
+}
+
+/// Runs an administrative operation, such as [`CreatePartitions`](threadline_core::CreatePartitions), in a transaction of
+/// its own.
+///
+/// # Errors
+/// What the operation documents; [`is_not_installed`](Error::is_not_installed) without a kernel; otherwise sqlx's.
+///
+/// # Examples
+/// ```no_run
+/// use threadline_core::{CreatePartitions, Schema};
+///
+/// # async fn example(pool: sqlx::PgPool) -> Result<(), threadline_sqlx::Error> {
+/// let created = threadline_sqlx::apply(&pool, &Schema::default(), &CreatePartitions::months_ahead(6)).await?;
+/// # Ok(())
+/// # }
+/// ```
+pub async fn apply<O>(pool: &PgPool, schema: &Schema, operation: &O) -> Result<O::Output, Error>
+where
+    O: Operation + Sync,
+{
+    let mut change = Change::begin(pool, schema).await?;
+    let output = change.run(operation).await?;
+    change.commit().await?;
+    Ok(output)
+}
+
+/// A transaction that changes the kernel or what it captures, one at a time in a database and schema.
+struct Change<'s> {
+    guarded: Guarded<'static>,
+    schema: &'s Schema,
+}
+
+impl<'s> Change<'s> {
+    async fn begin(pool: &PgPool, schema: &'s Schema) -> Result<Self, Error> {
+        let name = quote_literal(schema.name())?;
+        let mut guarded = Guarded::acquire(pool).await?;
+        // The lock is the transaction's, not the session's: behind a pooler a session has no owner.
+        let sql = format!(
+            "BEGIN; SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended({name}, 7212836150948131671))"
+        );
+        guarded.begin(sql, "a change of the kernel").await?;
+        Ok(Self { guarded, schema })
+    }
+
+    async fn script(&mut self, sql: &str) -> Result<(), Error> {
+        wire::execute(self.guarded.connection(), sql)
+            .await
+            .map_err(|error| Error::from_own_statement(error, self.schema))
+    }
+
+    async fn run<O: Operation + Sync>(&mut self, operation: &O) -> Result<O::Output, Error> {
+        let statement = operation.statement(self.schema)?;
+        let rows = wire::fetch_bound(self.guarded.connection(), &statement)
+            .await
+            .map_err(|error| Error::from_own_statement(error, self.schema))?;
+        Ok(operation.decode(rows)?)
+    }
+
+    async fn commit(mut self) -> Result<(), Error> {
+        self.guarded.commit().await
+    }
+}

@@ -1,0 +1,206 @@
+//! How our statements and transaction commands reach the server.
+
+use std::future::Future;
+use std::mem;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, Waker};
+
+use sqlx::postgres::PgRow;
+use sqlx::{AssertSqlSafe, Database, Executor, PgConnection, Postgres, Row, SqlSafeStr};
+use sqlx_core::transaction::TransactionManager;
+use threadline_core::{Statement, quote_literal};
+
+/// sqlx's own bookkeeping of transactions and savepoints.
+pub(crate) type Manager = <Postgres as Database>::TransactionManager;
+
+/// How many levels of transaction and savepoints sqlx knows to be open.
+pub(crate) fn depth(connection: &PgConnection) -> usize {
+    Manager::get_transaction_depth(connection)
+}
+
+/// Runs a statement with bound parameters, which keeps their values out of sqlx's statement log: for reads.
+///
+/// Only inside a transaction: an unnamed statement is parsed in one message and bound in the next, and a pooler may hand
+/// another client's session to the second one.
+pub(crate) async fn fetch_bound(
+    connection: &mut PgConnection,
+    statement: &Statement,
+) -> Result<Vec<String>, sqlx::Error> {
+    let mut query = sqlx::query(AssertSqlSafe(statement.sql().to_owned())).persistent(false);
+    for value in statement.params() {
+        query = query.bind(value.as_deref());
+    }
+    texts(&connection.fetch_all(query).await?)
+}
+
+/// Runs a statement in one round trip instead of two, with its parameters as literals: for what runs in every
+/// transaction.
+pub(crate) async fn fetch_at_once(
+    connection: &mut PgConnection,
+    statement: &Statement,
+) -> Result<Vec<String>, sqlx::Error> {
+    match with_literals(statement) {
+        Some(sql) => texts(&connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(sql))).await?),
+        None => fetch_bound(connection, statement).await,
+    }
+}
+
+/// Runs a script of several statements, or one that needs no parameters.
+pub(crate) async fn execute(connection: &mut PgConnection, sql: &str) -> Result<(), sqlx::Error> {
+    sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(connection).await.map(drop)
+}
+
+fn texts(rows: &[PgRow]) -> Result<Vec<String>, sqlx::Error> {
+    rows.iter().map(|row| row.try_get(0)).collect()
+}
+
+/// The statement with its parameters written into it; `None` when its text has anything in it that this simple reading
+/// of SQL does not know for certain, or a value cannot be a literal.
+fn with_literals(statement: &Statement) -> Option<String> {
+    let mut text = String::with_capacity(statement.sql().len());
+    let mut rest = statement.sql();
+    while let Some(at) = rest.find(['$', '\'', '"', '\\', '-', '/']) {
+        text.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let taken = match rest.as_bytes() {
+            // A doubled quote closes one literal or name and opens the next.
+            [quote @ (b'\'' | b'"'), tail @ ..] => {
+                let end = tail.iter().position(|byte| byte == quote)?;
+                let quoted = &rest[..end + 2];
+                if quoted.contains('\\') {
+                    return None;
+                }
+                text.push_str(quoted);
+                quoted.len()
+            }
+            [b'$', tail @ ..] => {
+                let digits = tail.iter().take_while(|byte| byte.is_ascii_digit()).count();
+                let number: usize = rest[1..=digits].parse().ok()?;
+                match statement.params().get(number.checked_sub(1)?)? {
+                    Some(value) => text.push_str(&quote_literal(value).ok()?),
+                    None => text.push_str("NULL"),
+                }
+                digits + 1
+            }
+            [b'\\', ..] | [b'-', b'-', ..] | [b'/', b'*', ..] => return None,
+            _ => {
+                text.push_str(&rest[..1]);
+                1
+            }
+        };
+        rest = &rest[taken..];
+    }
+    text.push_str(rest);
+    Some(text)
+}
+
+/// Whether a transaction is open on the connection, also one that sqlx does not know of because it was begun with SQL
+/// text.
+///
+/// A transaction-local setting is gone before the next message unless one is. The messages carry no parameters and so
+/// are safe behind a pooler, which may send each to another session.
+pub(crate) async fn in_transaction(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    static PROBES: AtomicU64 = AtomicU64::new(0);
+
+    if depth(connection) > 0 {
+        return Ok(true);
+    }
+    // A value of its own, in case somebody sets the name for a session.
+    let probe = PROBES.fetch_add(1, Ordering::Relaxed);
+    let set = format!("SELECT pg_catalog.set_config('threadline.probe', '{probe}', true)");
+    execute(connection, &set).await?;
+    let get = sqlx::raw_sql("SELECT pg_catalog.current_setting('threadline.probe', true)");
+    let found: Option<String> = connection.fetch_one(get).await?.try_get(0)?;
+    Ok(found.is_some_and(|found| found == probe.to_string()))
+}
+
+/// Queues `sql` behind whatever the connection is doing, without waiting: for destructors. The next use of the
+/// connection sends it and skips its answer, but raises its error.
+///
+/// sqlx offers this for rolling back alone. Beginning a transaction, though, writes the message when it is first polled
+/// and does nothing when it is dropped after that, as long as sqlx knows of no open transaction.
+pub(crate) fn queue(connection: &mut PgConnection, sql: &'static str) {
+    debug_assert_eq!(depth(connection), 0);
+    let begin = pin!(Manager::begin(connection, Some(sql.into_sql_str())));
+    let _ = begin.poll(&mut Context::from_waker(Waker::noop()));
+}
+
+/// Makes a savepoint one level deeper. Cancelled, it leaves the level as it was and at most an unused savepoint behind.
+///
+/// sqlx 0.9.0 would roll back the level *outside* the savepoint instead, the whole transaction at the first one, and
+/// what follows would run without any. So an unfinished attempt is forgotten instead of dropped; the server's answer to
+/// it is skipped as after any cancelled statement. What leaks is the memory of one small future.
+///
+/// The harm is done all the same when the server refuses the savepoint; the caller compares the depth.
+pub(crate) async fn savepoint(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    Forgotten(Some(Box::pin(Manager::begin(connection, None)))).await
+}
+
+/// A future that is forgotten when it is dropped unfinished.
+struct Forgotten<F>(Option<Pin<Box<F>>>);
+
+impl<F: Future> Future for Forgotten<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let Some(future) = &mut self.0 else {
+            return Poll::Pending;
+        };
+        let answer = future.as_mut().poll(context);
+        if answer.is_ready() {
+            self.0 = None;
+        }
+        answer
+    }
+}
+
+impl<F> Drop for Forgotten<F> {
+    fn drop(&mut self) {
+        mem::forget(self.0.take());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn literal(statement: Statement) -> Option<String> {
+        with_literals(&statement)
+    }
+
+    #[test]
+    fn parameters_become_literals() {
+        let statement = Statement::new("SELECT f($1::text, $2::text::int - 1, $1::text)");
+        assert_eq!(
+            literal(statement.bind("it's $2 \\").bind_option(None::<String>)).as_deref(),
+            Some(r"SELECT f(E'it''s $2 \\'::text, NULL::text::int - 1, E'it''s $2 \\'::text)"),
+        );
+    }
+
+    #[test]
+    fn quoted_text_is_left_alone() {
+        let statement = Statement::new(r#"SELECT "a$1""b".f('$1', 'it''s $1', $1::text)"#).bind("x");
+        assert_eq!(
+            literal(statement).as_deref(),
+            Some(r#"SELECT "a$1""b".f('$1', 'it''s $1', E'x'::text)"#)
+        );
+    }
+
+    #[test]
+    fn what_is_not_certain_is_bound() {
+        for sql in [
+            "SELECT $$x$$",
+            "SELECT $tag$x$tag$",
+            "SELECT $0",
+            "SELECT $3",
+            "SELECT 1 -- $1",
+            "SELECT 1 /* $1 */",
+            r"SELECT E'\'$1'",
+            "SELECT 'open $1",
+        ] {
+            assert_eq!(literal(Statement::new(sql).bind("a").bind("b")), None, "{sql}");
+        }
+        assert_eq!(literal(Statement::new("SELECT $1::text").bind("a\0b")), None);
+    }
+}

@@ -1,0 +1,4 @@
+//! Threadline.
+pub use threadline_core::*;
+#[cfg(feature = "sqlx")]
+pub use threadline_sqlx as sqlx;

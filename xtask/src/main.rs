@@ -1,0 +1,54 @@
+//! Developer commands: `cargo xtask help`.
+//!
+//! Each prints the commands that it runs and ends with their exit code.
+
+mod pg_matrix;
+mod run;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::run::cargo;
+
+#[derive(Debug, Parser)]
+#[command(bin_name = "cargo xtask", about = "Threadline's developer commands")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the quickstart: a small service, audited end to end, on a throwaway PostgreSQL
+    Demo(PassedOn),
+    /// Run every test of the workspace
+    Test(PassedOn),
+    /// Measure Threadline's overhead
+    Bench(PassedOn),
+    /// Run the tests against several versions of PostgreSQL, from npm packages
+    PgMatrix(pg_matrix::Options),
+}
+
+#[derive(Debug, clap::Args)]
+struct PassedOn {
+    /// Passed on as they are
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<OsString>,
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Demo(PassedOn { arguments }) => cargo(["run", "-q", "-p", "quickstart", "--"], arguments).status(),
+        Command::Test(PassedOn { arguments }) => cargo(["test", "--workspace"], arguments).status(),
+        Command::Bench(PassedOn { arguments }) => {
+            cargo(["run", "--release", "-p", "threadline-benches", "--"], arguments).status()
+        }
+        Command::PgMatrix(options) => pg_matrix::run(&options),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("error: {error}");
+        ExitCode::FAILURE
+    })
+}
