@@ -33,7 +33,6 @@ use crate::options::{Kind, Options};
 use crate::report::Report;
 use crate::subject::{Subject, Variant};
 use crate::takeaway::{Experiment, drop_index};
-use crate::workload::Amount;
 
 /// What can go wrong is for a person to read.
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
@@ -56,9 +55,9 @@ fn run(options: &Options) -> Result<()> {
         ..threadline_testkit::Options::default()
     })?;
     let runtime = session::runtime()?;
-    let amount = Amount { transactions: options.transactions, rows: options.rows };
+    let amount = options.amount();
     if options.index_costs || !options.profile.is_empty() {
-        return experiments(options, &server, &runtime, amount);
+        return experiments(options, &server, &runtime);
     }
 
     let mut subjects = Vec::new();
@@ -67,16 +66,17 @@ fn run(options: &Options) -> Result<()> {
         subjects.push(Subject::prepare(&server, &runtime, variant)?);
     }
     let workloads = options.workloads();
-    let samples = measure::measure(&mut subjects, &workloads, options.rounds, amount)?;
+    let samples = measure::measure(&mut subjects, &workloads, options)?;
     let growths = if options.no_growth {
         Vec::new()
     } else {
         growth::measure(&mut subjects, &workloads, amount)?
     };
     let clock = subjects.first().map_or("", |subject| subject.measured().clock().label());
+    let statistic = format!("{:?}", options.statistic).to_lowercase();
     let mut setting = vec![
         ("server", format!("PostgreSQL {}", server.version())),
-        ("figures", format!("{clock}, median of {} rounds", options.rounds)),
+        ("figures", format!("{clock}, {statistic} of {} rounds", options.rounds)),
         ("core", core),
         (
             "amount",
@@ -156,7 +156,7 @@ fn variants(options: &Options) -> Vec<Variant> {
     variants
 }
 
-fn experiments(options: &Options, server: &Server, runtime: &Rc<Runtime>, amount: Amount) -> Result<()> {
+fn experiments(options: &Options, server: &Server, runtime: &Rc<Runtime>) -> Result<()> {
     let kinds = options.variants.iter().filter(|kind| matches!(kind, Kind::Full | Kind::Lean));
     let whole = |kind| {
         let mut variant = Variant::new("whole", kind, options.context);
@@ -167,12 +167,12 @@ fn experiments(options: &Options, server: &Server, runtime: &Rc<Runtime>, amount
         let images = if kind == Kind::Full { "full" } else { "lean" };
         if options.index_costs {
             let experiment = Experiment::indexes(server, runtime, whole(kind))?;
-            let table = experiment.run(server, runtime, &options.workloads(), options.rounds, amount)?;
+            let table = experiment.run(server, runtime, &options.workloads(), options)?;
             print(&format!("Indexes, {images} images\n\n{table}\n"))?;
         }
         if !options.profile.is_empty() {
             let experiment = Experiment::profile(server, runtime, whole(kind))?;
-            let table = experiment.run(server, runtime, &options.profile, options.rounds, amount)?;
+            let table = experiment.run(server, runtime, &options.profile, options)?;
             print(&format!("Parts, {images} images\n\n{table}\n"))?;
         }
     }

@@ -1,10 +1,11 @@
 //! Interleaved rounds and what they say.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use crate::Result;
+use crate::options::{Options, Statistic};
 use crate::subject::Subject;
-use crate::workload::{Amount, Workload};
+use crate::workload::Workload;
 
 /// The samples of every workload on every subject.
 #[derive(Debug)]
@@ -12,6 +13,7 @@ pub(crate) struct Samples {
     workloads: Vec<Workload>,
     /// By workload, then by subject: one figure per round, in microseconds per unit.
     figures: Vec<Vec<Vec<f64>>>,
+    statistic: Statistic,
 }
 
 /// What one workload costs on one subject.
@@ -21,9 +23,9 @@ pub(crate) struct Cost {
     pub(crate) total: f64,
     /// Half the distance between the quartiles of `total`.
     pub(crate) spread: f64,
-    /// Microseconds more than the first subject, median over the rounds.
+    /// Microseconds more than the subject it is compared with.
     pub(crate) added: f64,
-    /// Times what the first subject costs, median over the rounds.
+    /// Times what that subject costs.
     pub(crate) multiple: f64,
 }
 
@@ -31,9 +33,10 @@ pub(crate) struct Cost {
 pub(crate) fn measure(
     subjects: &mut [Subject],
     workloads: &[Workload],
-    rounds: usize,
-    amount: Amount,
+    options: &Options,
 ) -> Result<Samples> {
+    let Options { rounds, statistic, .. } = *options;
+    let amount = options.amount();
     let mut figures = vec![vec![Vec::with_capacity(rounds); subjects.len()]; workloads.len()];
     for round in 0..rounds {
         progress(&format!("round {} of {rounds}", round + 1));
@@ -54,7 +57,7 @@ pub(crate) fn measure(
         }
     }
     progress("");
-    Ok(Samples { workloads: workloads.to_vec(), figures })
+    Ok(Samples { workloads: workloads.to_vec(), figures, statistic })
 }
 
 impl Samples {
@@ -71,7 +74,7 @@ impl Samples {
             .map_or(&[], Vec::as_slice)
     }
 
-    /// What one workload costs on one subject, compared round by round with the first subject.
+    /// What one workload costs on one subject, compared with the first.
     pub(crate) fn cost(&self, workload: Workload, subject: usize) -> Cost {
         self.cost_over(workload, subject, 0)
     }
@@ -80,10 +83,15 @@ impl Samples {
     pub(crate) fn cost_over(&self, workload: Workload, subject: usize, base: usize) -> Cost {
         let own = self.figures(workload, subject);
         let base = self.figures(workload, base);
+        let spread = (quantile(own.to_vec(), 0.75) - quantile(own.to_vec(), 0.25)) / 2.0;
+        if self.statistic == Statistic::Best {
+            let (total, base) = (quantile(own.to_vec(), 0.0), quantile(base.to_vec(), 0.0));
+            return Cost { total, spread, added: total - base, multiple: total / base };
+        }
         let pairs = || own.iter().zip(base);
         Cost {
             total: quantile(own.to_vec(), 0.5),
-            spread: (quantile(own.to_vec(), 0.75) - quantile(own.to_vec(), 0.25)) / 2.0,
+            spread,
             added: quantile(pairs().map(|(own, base)| own - base).collect(), 0.5),
             multiple: quantile(pairs().map(|(own, base)| own / base).collect(), 0.5),
         }
@@ -110,6 +118,9 @@ fn quantile(mut figures: Vec<f64>, at: f64) -> f64 {
 
 /// One line on the terminal that the next replaces.
 pub(crate) fn progress(text: &str) {
+    if !io::stderr().is_terminal() {
+        return;
+    }
     // Nobody to tell if standard error is closed.
     let _ = write!(io::stderr(), "\r\x1b[K{text}");
     let _ = io::stderr().flush();
@@ -129,11 +140,15 @@ mod tests {
 
     #[test]
     fn costs_are_compared_round_by_round() {
-        let samples = Samples {
+        let mut samples = Samples {
             workloads: vec![Workload::B],
             figures: vec![vec![vec![10.0, 20.0, 30.0], vec![25.0, 40.0, 45.0]]],
+            statistic: Statistic::Median,
         };
         let cost = samples.cost(Workload::B, 1);
         assert_eq!((cost.total, cost.added, cost.multiple), (40.0, 15.0, 2.0));
+        samples.statistic = Statistic::Best;
+        let cost = samples.cost(Workload::B, 1);
+        assert_eq!((cost.total, cost.added, cost.multiple), (25.0, 15.0, 2.5));
     }
 }

@@ -4,19 +4,23 @@ use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
 
-use crate::workload::Workload;
+use crate::workload::{Amount, Workload};
 
 /// Measures what the audit trail adds to a write.
 #[derive(Clone, Debug, Parser)]
 #[command(bin_name = "cargo xtask bench", max_term_width = 120)]
 pub(crate) struct Options {
-    /// Rounds; each runs every workload on every variant once, and the medians count
+    /// Rounds; each runs every workload on every variant once, and the medians of the rounds count
     #[arg(long, default_value_t = 15)]
     pub(crate) rounds: usize,
 
     /// A fifth of the work: for looking whether the harness runs, not for judging
     #[arg(long)]
     pub(crate) quick: bool,
+
+    /// Which of the rounds count
+    #[arg(long, value_enum, default_value = "median")]
+    pub(crate) statistic: Statistic,
 
     /// Only these workloads
     #[arg(long, value_enum, value_delimiter = ',', value_name = "a,b,..")]
@@ -103,6 +107,15 @@ pub(crate) enum Context {
     Request,
 }
 
+/// How the figures of the rounds become one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Statistic {
+    /// The median, and the median of the differences and ratios within each round
+    Median,
+    /// The fastest round of each variant: what is left when other processes, which can only slow one down, stay quiet
+    Best,
+}
+
 impl Options {
     /// The options with the consequences of `--quick`.
     pub(crate) fn scaled(mut self) -> Self {
@@ -115,6 +128,11 @@ impl Options {
         self.transactions = self.transactions.clamp(1, 20_000);
         self.rows = self.rows.clamp(1, 20_000);
         self
+    }
+
+    /// How much one measurement does.
+    pub(crate) fn amount(&self) -> Amount {
+        Amount { transactions: self.transactions, rows: self.rows }
     }
 
     /// The workloads to run.

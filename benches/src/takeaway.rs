@@ -7,10 +7,10 @@ use tokio::runtime::Runtime;
 
 use crate::Result;
 use crate::measure::{Samples, measure};
-use crate::options::{Context, Kind};
+use crate::options::{Context, Kind, Options};
 use crate::subject::{Subject, Variant};
 use crate::table::{Table, figure};
-use crate::workload::{Amount, Workload};
+use crate::workload::Workload;
 
 /// Parts that [`Experiment::profile`] takes away, with the SQL that does it.
 const PARTS: [(&str, &str); 7] = [
@@ -100,8 +100,7 @@ impl Experiment {
         server: &Server,
         runtime: &Rc<Runtime>,
         workloads: &[Workload],
-        rounds: usize,
-        amount: Amount,
+        options: &Options,
     ) -> Result<Table> {
         let mut subjects = vec![
             Subject::prepare(server, runtime, Variant::new("bare", Kind::Bare, self.whole.context))?,
@@ -113,7 +112,7 @@ impl Experiment {
             variant.alterations.clone_from(&part.alterations);
             subjects.push(Subject::prepare(server, runtime, variant)?);
         }
-        let samples = measure(&mut subjects, workloads, rounds, amount)?;
+        let samples = measure(&mut subjects, workloads, options)?;
         Ok(self.table(&samples))
     }
 

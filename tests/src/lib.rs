@@ -1,1 +1,3 @@
-//! Placeholder.
+//! What several of Threadline's test programs share.
+
+pub mod replay;

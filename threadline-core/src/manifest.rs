@@ -99,7 +99,6 @@ impl Manifest {
     }
 
     /// The tables in the order they were added.
-    #[must_use]
     pub fn tables(&self) -> &[AuditedTable] {
         &self.tables
     }

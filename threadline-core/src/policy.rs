@@ -59,7 +59,7 @@ pub enum OnTruncate {
 /// assert_eq!(error.column(), Some("email"));
 /// # Ok::<(), threadline_core::Error>(())
 /// ```
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(try_from = "Fields", into = "Fields")]
 #[must_use]
 pub struct CapturePolicy(Fields);
@@ -283,12 +283,6 @@ impl CapturePolicy {
 
 fn invalid(field: &str, message: impl Into<String>) -> Error {
     Error::new(Kind::InvalidPolicy, message).setting_name(field)
-}
-
-impl Default for CapturePolicy {
-    fn default() -> Self {
-        Self(Fields::default())
-    }
 }
 
 impl From<CapturePolicy> for Fields {

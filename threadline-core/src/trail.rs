@@ -180,14 +180,14 @@ pub struct LinkedChange {
 }
 
 /// PostgreSQL's xid8 has no number type in JSON terms: it travels as text.
-mod xid {
+pub(crate) mod xid {
     use super::{Deserialize, Deserializer, Serializer, de};
 
-    pub(super) fn serialize<S: Serializer>(xid: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(xid: &u64, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(xid)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
 }

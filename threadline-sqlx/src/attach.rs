@@ -36,10 +36,7 @@ use crate::{AuditedTransaction, Error, wire};
 /// # Ok(())
 /// # }
 /// ```
-pub async fn attach<'c>(
-    context: &AuditContext,
-    connection: &'c mut PgConnection,
-) -> Result<Attached<'c>, Error> {
+pub async fn attach<'c>(context: &AuditContext, connection: &'c mut PgConnection) -> Result<Attached<'c>, Error> {
     attach_in(&Schema::default(), context, connection).await
 }
 

@@ -11,6 +11,9 @@ use crate::{AuditedTransaction, Error};
 
 /// Begins audited transactions on sqlx's own pool and connection.
 ///
+/// On a connection, only a transaction that sqlx knows of is noticed: after `BEGIN` as SQL text, `commit()` would commit that
+/// one.
+///
 /// For the kernel in a schema other than `threadline`, use [`AuditedPool`](crate::AuditedPool).
 ///
 /// # Examples

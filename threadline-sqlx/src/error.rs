@@ -169,9 +169,7 @@ impl Error {
     /// The same error, told as a rollback when it says that the transaction had failed before.
     pub(crate) fn in_closing(self) -> Self {
         match *self.0 {
-            Kind::Driver(error) if code_is(&error, IN_FAILED_TRANSACTION) => {
-                Self(Box::new(Kind::RolledBack(error)))
-            }
+            Kind::Driver(error) if code_is(&error, IN_FAILED_TRANSACTION) => Self(Box::new(Kind::RolledBack(error))),
             kind => Self(Box::new(kind)),
         }
     }
@@ -196,9 +194,10 @@ pub fn is_serialization_failure(error: &(dyn StdError + 'static)) -> bool {
         // A transparent wrapper shows its content's source instead of its content, so any of these can come first.
         let database = match error.downcast_ref::<sqlx::Error>() {
             Some(error) => error.as_database_error(),
-            None => error.downcast_ref::<Box<dyn DatabaseError>>().map(|error| &**error).or_else(|| {
-                error.downcast_ref::<PgDatabaseError>().map(|error| error as &dyn DatabaseError)
-            }),
+            None => error
+                .downcast_ref::<Box<dyn DatabaseError>>()
+                .map(|error| &**error)
+                .or_else(|| error.downcast_ref::<PgDatabaseError>().map(|error| error as &dyn DatabaseError)),
         };
         if let Some(error) = database {
             return error.code().is_some_and(|state| is_serialization_state(&state));
@@ -220,9 +219,9 @@ fn code_is(error: &sqlx::Error, state: &str) -> bool {
 /// that the server or a pooler announces, is not.
 fn answer_may_be_lost(error: &sqlx::Error) -> bool {
     match error {
-        sqlx::Error::Database(error) => error.code().is_none_or(|code| {
-            code.starts_with("08") || matches!(&*code, "57P01" | "57P02" | "57P03" | "40003")
-        }),
+        sqlx::Error::Database(error) => error
+            .code()
+            .is_none_or(|code| code.starts_with("08") || matches!(&*code, "57P01" | "57P02" | "57P03" | "40003")),
         _ => true,
     }
 }
@@ -298,9 +297,8 @@ impl From<sqlx::Error> for Error {
             },
             error => error,
         };
-        let recognised = error
-            .as_database_error()
-            .and_then(|error| threadline_core::Error::from_database(facts(error)));
+        let recognised =
+            error.as_database_error().and_then(|error| threadline_core::Error::from_database(facts(error)));
         Self(Box::new(match recognised {
             Some(ours) => Kind::Core(ours.with_source(error)),
             None => Kind::Driver(error),

@@ -34,11 +34,8 @@ pub async fn record_failure(
 ) -> Result<ActionId, Error> {
     let sql = context.begin_sql(&TransactionOptions::new())?;
     let schema = Arc::new(Schema::default());
-    let mut tx = AuditedTransaction {
-        guarded: Guarded::borrowed(connection),
-        context: Arc::new(context.clone()),
-        schema,
-    };
+    let mut tx =
+        AuditedTransaction { guarded: Guarded::borrowed(connection), context: Arc::new(context.clone()), schema };
     tx.guarded.begin(sql, "recording a failure").await?;
     record(&mut tx, action).await
 }

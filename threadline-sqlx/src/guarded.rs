@@ -159,18 +159,29 @@ impl<'c> Guarded<'c> {
         Ok(())
     }
 
+    /// Rolls back and waits for the answer.
     pub(crate) async fn rollback(&mut self) -> Result<(), Error> {
-        if self.state == State::Sealed {
-            return Ok(());
+        let mut answer = self.try_rollback().await;
+        // ROLLBACK itself is not refused: this is the error of an earlier statement that was cancelled before its answer.
+        if matches!(answer, Err(sqlx::Error::Database(_))) {
+            answer = self.try_rollback().await;
         }
-        self.roll_back_to(self.depth);
-        if let Err(error) = Manager::rollback(&mut self.held).await {
+        if let Err(error) = answer {
             self.close_when_dropped();
             return Err(error.into());
         }
         self.state = State::Idle;
         self.depth = 0;
         Ok(())
+    }
+
+    async fn try_rollback(&mut self) -> Result<(), sqlx::Error> {
+        if self.state == State::Sealed {
+            // sqlx does not know of the failed transaction that stands in for the lost one.
+            return wire::execute(&mut self.held, "ROLLBACK").await;
+        }
+        self.roll_back_to(1);
+        Manager::rollback(&mut self.held).await
     }
 
     /// Makes a savepoint and enters it.

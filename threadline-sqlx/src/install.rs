@@ -1,10 +1,10 @@
 //! Installing the kernel, and operations that change what is captured.
 
 use sqlx::PgPool;
-use threadline_core::{Operation, Schema, kernel, quote_literal};
+use threadline_core::{AuditedTable, EnableCapture, Manifest, Operation, Schema, kernel, quote_literal};
 
 use crate::guarded::Guarded;
-use crate::{Error, wire};
+use crate::{AuditedPool, Error, wire};
 
 /// Installs the kernel into `schema`, or upgrades it in place; does nothing when it is up to date.
 ///
@@ -34,6 +34,89 @@ pub async fn uninstall(pool: &PgPool, schema: &Schema) -> Result<(), Error> {
     let mut change = Change::begin(pool, schema).await?;
     change.script(&kernel::uninstall_script(schema)).await?;
     change.commit().await
+}
+
+/// Captures a table from now on, or changes the policy of one that is captured. The kernel is in the schema
+/// `threadline`.
+///
+/// # Errors
+/// As for [`EnableCapture`]; [`is_not_installed`](Error::is_not_installed) without a kernel; otherwise sqlx's. Nothing is
+/// changed then.
+///
+/// # Examples
+/// ```no_run
+/// use threadline_core::{AuditedTable, CapturePolicy};
+///
+/// # async fn example(pool: sqlx::PgPool) -> Result<(), threadline_sqlx::Error> {
+/// let posts = AuditedTable::new("public", "posts").policy(CapturePolicy::new().exclude(["password_hash"]));
+/// threadline_sqlx::enable(&pool, &posts).await?;
+/// # Ok(())
+/// # }
+/// ```
+pub async fn enable(pool: &PgPool, table: &AuditedTable) -> Result<(), Error> {
+    apply(pool, &Schema::default(), &EnableCapture::new(table.clone())).await.map(drop)
+}
+
+/// Installs or upgrades the kernel in the schema `threadline` and captures every table of the manifest under its policy:
+/// all of it in one transaction, or none of it.
+///
+/// # Errors
+/// As for [`install`] and [`enable`].
+///
+/// # Examples
+/// ```no_run
+/// use threadline_core::{AuditedTable, Manifest};
+///
+/// # async fn example(pool: sqlx::PgPool) -> Result<(), threadline_sqlx::Error> {
+/// let manifest = Manifest::new()
+///     .table(AuditedTable::new("public", "posts"))
+///     .table(AuditedTable::new("public", "comments"));
+/// threadline_sqlx::install_manifest(&pool, &manifest).await?;
+/// # Ok(())
+/// # }
+/// ```
+pub async fn install_manifest(pool: &PgPool, manifest: &Manifest) -> Result<(), Error> {
+    install_manifest_in(pool, &Schema::default(), manifest).await
+}
+
+async fn install_manifest_in(pool: &PgPool, schema: &Schema, manifest: &Manifest) -> Result<(), Error> {
+    manifest.validate()?;
+    let mut change = Change::begin(pool, schema).await?;
+    change.script(&kernel::install_script(schema)).await?;
+    for table in manifest {
+        change.run(&EnableCapture::new(table.clone())).await?;
+    }
+    change.commit().await
+}
+
+/// The same in the pool's own schema.
+impl AuditedPool {
+    /// As [`install`].
+    ///
+    /// # Errors
+    /// As for [`install`].
+    pub async fn install(&self) -> Result<(), Error> {
+        install(self.unaudited(), self.schema()).await
+    }
+
+    /// As [`install_manifest`].
+    ///
+    /// # Errors
+    /// As for [`install_manifest`].
+    pub async fn install_manifest(&self, manifest: &Manifest) -> Result<(), Error> {
+        install_manifest_in(self.unaudited(), self.schema(), manifest).await
+    }
+
+    /// As [`apply`].
+    ///
+    /// # Errors
+    /// As for [`apply`].
+    pub async fn apply<O>(&self, operation: &O) -> Result<O::Output, Error>
+    where
+        O: Operation + Sync,
+    {
+        apply(self.unaudited(), self.schema(), operation).await
+    }
 }
 
 /// Runs an administrative operation, such as [`CreatePartitions`](threadline_core::CreatePartitions), in a transaction of

@@ -63,10 +63,7 @@ struct Scope<'t, 'c> {
 }
 
 impl<'t, 'c> Scope<'t, 'c> {
-    async fn enter(
-        tx: &'t mut AuditedTransaction<'c>,
-        context: Option<&AuditContext>,
-    ) -> Result<Self, Error> {
+    async fn enter(tx: &'t mut AuditedTransaction<'c>, context: Option<&AuditContext>) -> Result<Self, Error> {
         if let Some(context) = context {
             context.validate()?;
         }

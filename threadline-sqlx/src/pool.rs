@@ -76,7 +76,6 @@ impl AuditedPool {
     }
 
     /// A session under `context`, which can only begin audited transactions. Nothing is sent.
-    #[must_use]
     pub fn with(&self, context: &AuditContext) -> Session {
         Session::new(self.clone(), context)
     }
@@ -105,14 +104,9 @@ impl AuditedPool {
     ///
     /// # Errors
     /// As for [`Session::retry`].
-    pub async fn retry<T, E, F>(
-        &self,
-        context: &AuditContext,
-        policy: &RetryPolicy,
-        body: F,
-    ) -> Result<Outcome<T>, E>
+    pub async fn retry<T, E, F>(&self, context: &AuditContext, policy: &RetryPolicy, body: F) -> Result<Outcome<T>, E>
     where
-        F: AsyncFn(&mut AuditedTransaction<'_>) -> Result<T, E>,
+        F: AsyncFnOnce(&mut AuditedTransaction<'_>) -> Result<T, E> + Clone,
         E: From<Error> + std::error::Error + 'static,
     {
         self.with(context).retry(policy, body).await

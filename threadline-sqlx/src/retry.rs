@@ -7,7 +7,7 @@ use std::time::Duration;
 use sqlx::PgConnection;
 use threadline_core::{AuditContext, Outcome};
 
-use crate::session::{Failed, attempt};
+use crate::session::{Failed, conclude};
 use crate::{AuditedTransaction, BeginAudited, Error, Session, is_serialization_failure};
 
 /// How often, and after what pauses, a transaction runs again.
@@ -88,7 +88,8 @@ impl Session {
     /// transaction: when SQLSTATE 40001 (serialization failure) or 40P01 (deadlock) comes out of the closure or of
     /// COMMIT.
     ///
-    /// `body` has to bear running more than once, which is why this is a form of its own. It does not run again when the
+    /// `body` has to bear running more than once, which is why this is a form of its own. Each attempt runs a clone of it,
+    /// which a closure has when it captures references, or values that can be cloned. It does not run again when the
     /// outcome of COMMIT is unknown. No connection is held during the pauses.
     ///
     /// The failure is looked for in `E` and its sources. For an error type that is no [`std::error::Error`], use
@@ -115,7 +116,7 @@ impl Session {
     /// ```
     pub async fn retry<T, E, F>(&self, policy: &RetryPolicy, body: F) -> Result<Outcome<T>, E>
     where
-        F: AsyncFn(&mut AuditedTransaction<'_>) -> Result<T, E>,
+        F: AsyncFnOnce(&mut AuditedTransaction<'_>) -> Result<T, E> + Clone,
         E: From<Error> + std::error::Error + 'static,
     {
         self.retry_when(policy, |error: &E| is_serialization_failure(error), body).await
@@ -151,13 +152,14 @@ impl Session {
         body: F,
     ) -> Result<Outcome<T>, E>
     where
-        F: AsyncFn(&mut AuditedTransaction<'_>) -> Result<T, E>,
+        F: AsyncFnOnce(&mut AuditedTransaction<'_>) -> Result<T, E> + Clone,
         E: From<Error>,
     {
         let mut number = 1;
         loop {
             let mut tx = self.begin().await?;
-            match attempt(&mut tx, &body).await {
+            let answer = body.clone()(&mut tx).await;
+            match conclude(&mut tx, answer).await {
                 Ok(outcome) => return Ok(outcome),
                 Err(failed) if number < policy.attempts.get() && failed.is_worth_retrying(&worth_it) => {}
                 Err(failed) => {
@@ -186,14 +188,15 @@ pub async fn retry<T, E, F>(
     body: F,
 ) -> Result<Outcome<T>, E>
 where
-    F: AsyncFn(&mut AuditedTransaction<'_>) -> Result<T, E>,
+    F: AsyncFnOnce(&mut AuditedTransaction<'_>) -> Result<T, E> + Clone,
     E: From<Error> + std::error::Error + 'static,
 {
     let worth_it = |error: &E| is_serialization_failure(error);
     let mut number = 1;
     loop {
         let mut tx = connection.begin_audited(context).await?;
-        match attempt(&mut tx, &body).await {
+        let answer = body.clone()(&mut tx).await;
+        match conclude(&mut tx, answer).await {
             Ok(outcome) => return Ok(outcome),
             Err(failed) if number < policy.attempts.get() && failed.is_worth_retrying(&worth_it) => {}
             Err(failed) => return Err(failed.into_error()),

@@ -42,12 +42,7 @@ pub struct Session {
 
 impl Session {
     pub(crate) fn new(pool: AuditedPool, context: &AuditContext) -> Self {
-        Self {
-            pool,
-            context: Arc::new(context.clone()),
-            options: TransactionOptions::new(),
-            on_error: None,
-        }
+        Self { pool, context: Arc::new(context.clone()), options: TransactionOptions::new(), on_error: None }
     }
 
     /// Begins its transactions with an isolation level, an access mode, or both.
@@ -68,7 +63,6 @@ impl Session {
     }
 
     /// The context.
-    #[must_use]
     pub fn context(&self) -> &AuditContext {
         &self.context
     }
@@ -99,7 +93,8 @@ impl Session {
         E: From<Error>,
     {
         let mut tx = self.begin().await?;
-        match attempt(&mut tx, body).await {
+        let answer = body(&mut tx).await;
+        match conclude(&mut tx, answer).await {
             Ok(outcome) => Ok(outcome),
             Err(failed) => {
                 if !failed.is_unknown_commit() {
@@ -154,12 +149,12 @@ impl<E> Failed<E> {
     }
 }
 
-/// Runs `body` and commits. When either fails the transaction is rolled back before this returns.
-pub(crate) async fn attempt<T, E, F>(tx: &mut AuditedTransaction<'_>, body: F) -> Result<Outcome<T>, Failed<E>>
-where
-    F: AsyncFnOnce(&mut AuditedTransaction<'_>) -> Result<T, E>,
-{
-    let failed = match body(tx).await {
+/// Commits what the closure did. When it failed, or the commit does, the transaction is rolled back before this returns.
+pub(crate) async fn conclude<T, E>(
+    tx: &mut AuditedTransaction<'_>,
+    answer: Result<T, E>,
+) -> Result<Outcome<T>, Failed<E>> {
+    let failed = match answer {
         Ok(value) => match tx.finish().await {
             Ok(transaction_id) => return Ok(Outcome { value, transaction_id }),
             Err(error) => Failed::InCommit(error),
@@ -177,9 +172,6 @@ where
 /// Shows no part of the context: it may hold personal data.
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Session")
-            .field("pool", &self.pool)
-            .field("options", &self.options)
-            .finish_non_exhaustive()
+        f.debug_struct("Session").field("pool", &self.pool).field("options", &self.options).finish_non_exhaustive()
     }
 }

@@ -4,7 +4,7 @@ use std::future::Future;
 
 use sqlx::pool::PoolConnection;
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
-use threadline_core::{Operation, Schema, Statement};
+use threadline_core::{AsOf, Json, LinkedChange, Operation, Page, RowHistory, Schema, Statement, Timeline};
 
 use crate::guarded::Guarded;
 use crate::{AuditedPool, AuditedTransaction, Error, wire};
@@ -18,10 +18,12 @@ use crate::{AuditedPool, AuditedTransaction, Error, wire};
 ///
 /// # Examples
 /// ```no_run
-/// use threadline_core::InstalledVersion;
+/// use threadline_core::{ActorRef, InstalledVersion, RowHistory, Timeline};
 /// use threadline_sqlx::Trail;
 ///
 /// # async fn example(pool: sqlx::PgPool) -> Result<(), threadline_sqlx::Error> {
+/// let page = pool.timeline(&Timeline::new().table("posts").actor(&ActorRef::user("42")?)).await?;
+/// let history = pool.row_history(&RowHistory::by_id("public", "posts", 7)).await?;
 /// let version = pool.run(&InstalledVersion).await?;
 /// # Ok(())
 /// # }
@@ -40,6 +42,31 @@ pub trait Trail: Sized + Send {
     fn run<O>(self, operation: &O) -> impl Future<Output = Result<O::Output, Error>> + Send
     where
         O: Operation + Sync;
+
+    /// A page of captured changes, newest first, with the transactions and actions they belong to.
+    ///
+    /// # Errors
+    /// What [`Timeline`] documents, and as for [`run`](Self::run).
+    fn timeline(self, query: &Timeline) -> impl Future<Output = Result<Page<LinkedChange>, Error>> + Send {
+        self.run(query)
+    }
+
+    /// A page of the changes of one row, newest first.
+    ///
+    /// # Errors
+    /// What [`RowHistory`] documents, and as for [`run`](Self::run).
+    fn row_history(self, query: &RowHistory) -> impl Future<Output = Result<Page<LinkedChange>, Error>> + Send {
+        self.run(query)
+    }
+
+    /// A row as it was at an instant, as JSON.
+    ///
+    /// # Errors
+    /// What [`AsOf`] documents, and as for [`run`](Self::run).
+    #[allow(clippy::wrong_self_convention, reason = "Self is a reference, as in sqlx's Executor")]
+    fn as_of(self, query: &AsOf) -> impl Future<Output = Result<Json, Error>> + Send {
+        self.run(query)
+    }
 
     /// As [`run`](Self::run), with the kernel in this schema.
     ///
@@ -129,11 +156,7 @@ async fn read_within(
     wire::fetch_bound(connection, statement).await.map_err(|error| Error::from_own_statement(error, schema))
 }
 
-async fn read_alone(
-    mut guarded: Guarded<'_>,
-    schema: &Schema,
-    statement: &Statement,
-) -> Result<Vec<String>, Error> {
+async fn read_alone(mut guarded: Guarded<'_>, schema: &Schema, statement: &Statement) -> Result<Vec<String>, Error> {
     guarded.begin("BEGIN READ ONLY".to_owned(), "a read").await?;
     let rows = read_within(guarded.connection(), schema, statement).await?;
     guarded.commit().await?;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use sqlx::PgConnection;
 use threadline_core::{
-    Action, ActionId, AsyncConnection, AuditContext, CurrentTransactionId, Operation, RecordAction,
-    Schema, Statement, TransactionId, TransactionOptions,
+    Action, ActionId, AsyncConnection, AuditContext, CurrentTransactionId, Operation, RecordAction, Schema, Statement,
+    TransactionId, TransactionOptions,
 };
 
 use crate::guarded::Guarded;
@@ -56,7 +56,6 @@ impl<'c> AuditedTransaction<'c> {
     }
 
     /// The context that changes are recorded under now: in a nested scope that scope's.
-    #[must_use]
     pub fn context(&self) -> &AuditContext {
         &self.context
     }

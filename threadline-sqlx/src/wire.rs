@@ -165,15 +165,15 @@ impl<F> Drop for Forgotten<F> {
 mod tests {
     use super::*;
 
-    fn literal(statement: Statement) -> Option<String> {
-        with_literals(&statement)
+    fn literal(statement: &Statement) -> Option<String> {
+        with_literals(statement)
     }
 
     #[test]
     fn parameters_become_literals() {
         let statement = Statement::new("SELECT f($1::text, $2::text::int - 1, $1::text)");
         assert_eq!(
-            literal(statement.bind("it's $2 \\").bind_option(None::<String>)).as_deref(),
+            literal(&statement.bind("it's $2 \\").bind_option(None::<String>)).as_deref(),
             Some(r"SELECT f(E'it''s $2 \\'::text, NULL::text::int - 1, E'it''s $2 \\'::text)"),
         );
     }
@@ -181,10 +181,7 @@ mod tests {
     #[test]
     fn quoted_text_is_left_alone() {
         let statement = Statement::new(r#"SELECT "a$1""b".f('$1', 'it''s $1', $1::text)"#).bind("x");
-        assert_eq!(
-            literal(statement).as_deref(),
-            Some(r#"SELECT "a$1""b".f('$1', 'it''s $1', E'x'::text)"#)
-        );
+        assert_eq!(literal(&statement).as_deref(), Some(r#"SELECT "a$1""b".f('$1', 'it''s $1', E'x'::text)"#));
     }
 
     #[test]
@@ -199,8 +196,8 @@ mod tests {
             r"SELECT E'\'$1'",
             "SELECT 'open $1",
         ] {
-            assert_eq!(literal(Statement::new(sql).bind("a").bind("b")), None, "{sql}");
+            assert_eq!(literal(&Statement::new(sql).bind("a").bind("b")), None, "{sql}");
         }
-        assert_eq!(literal(Statement::new("SELECT $1::text").bind("a\0b")), None);
+        assert_eq!(literal(&Statement::new("SELECT $1::text").bind("a\0b")), None);
     }
 }

@@ -1,4 +1,40 @@
-//! Threadline.
+//! The audit trail for Rust services on PostgreSQL: what changed, recorded by the database itself, with who changed it
+//! and why, supplied by the application.
+//!
+//! This crate is the front door. It holds the types that every ORM shares, and one module for each ORM whose feature is
+//! on.
+//!
+//! ```no_run
+//! # #[cfg(feature = "sqlx")]
+//! # mod example {
+//! use threadline::sqlx::prelude::*;
+//!
+//! # async fn example(pool: sqlx::PgPool) -> Result<(), threadline::sqlx::Error> {
+//! let db = AuditedPool::new(pool);
+//! let context = AuditContext::new(ActorRef::user("42")?).correlation_id("req-7f3");
+//! db.transaction(&context, async |tx| {
+//!     tx.record_action(&Action::new("post.published")).await?;
+//!     sqlx::query("UPDATE posts SET published = true WHERE id = 7").execute(&mut **tx).await?;
+//!     Ok::<_, threadline::sqlx::Error>(())
+//! })
+//! .await?;
+//! # Ok(())
+//! # }
+//! # }
+//! ```
+//!
+//! # Features
+//!
+//! | feature | adds |
+//! |---|---|
+//! | `sqlx` | `threadline::sqlx`, the adapter for sqlx 0.9 |
+//!
+//! None is on by default.
+
 pub use threadline_core::*;
+
+/// The adapter for sqlx 0.9.
 #[cfg(feature = "sqlx")]
-pub use threadline_sqlx as sqlx;
+pub mod sqlx {
+    pub use threadline_sqlx::*;
+}

@@ -38,9 +38,8 @@ pub(crate) fn as_mallory(database: &Database, sql: &str) -> Session {
 #[track_caller]
 pub(crate) fn nothing_stolen(database: &Database) {
     let mut session = Session::open(database);
-    let loot = session.column(&format!(
-        "SELECT DISTINCT who || ': ' || what FROM mallory.loot WHERE who <> '{MALLORY}' ORDER BY 1"
-    ));
+    let loot = session
+        .column(&format!("SELECT DISTINCT who || ': ' || what FROM mallory.loot WHERE who <> '{MALLORY}' ORDER BY 1"));
     assert_eq!(loot, [""; 0], "Mallory's code ran with other rights");
     assert_eq!(
         session.value("SELECT is_called FROM mallory.thefts"),
@@ -51,9 +50,8 @@ pub(crate) fn nothing_stolen(database: &Database) {
 
 /// The labels of the traps that others stepped into.
 pub(crate) fn stolen(database: &Database) -> Vec<String> {
-    Session::open(database).column(&format!(
-        "SELECT DISTINCT what FROM mallory.loot WHERE who <> '{MALLORY}' ORDER BY 1"
-    ))
+    Session::open(database)
+        .column(&format!("SELECT DISTINCT what FROM mallory.loot WHERE who <> '{MALLORY}' ORDER BY 1"))
 }
 
 const TRAPS: &str = r#"
@@ -80,8 +78,8 @@ END $$;
 -- User-made types.
 CREATE TYPE mallory.mood AS ENUM ('sad', 'ok', 'happy');
 CREATE TYPE mallory.pair AS (m mallory.mood, t text);
-CREATE DOMAIN mallory.feeling AS mallory.mood CHECK (mallory.steal_early('domain check'));
-CREATE DOMAIN mallory.amount AS integer CHECK (mallory.steal_early('domain check'));
+CREATE DOMAIN mallory.feeling AS mallory.mood CHECK (mallory.steal('domain check') IS NOT NULL AND mallory.steal_early('domain check'));
+CREATE DOMAIN mallory.amount AS integer CHECK (mallory.steal('domain check') IS NOT NULL AND mallory.steal_early('domain check'));
 CREATE FUNCTION mallory.mood_gap(mallory.mood, mallory.mood) RETURNS float8 LANGUAGE sql IMMUTABLE AS $$ SELECT 1::float8 FROM mallory.steal('range gap') $$;
 CREATE TYPE mallory.moods AS RANGE (subtype = mallory.mood, subtype_diff = mallory.mood_gap);
 
@@ -96,10 +94,10 @@ BEGIN
         FOREACH target IN ARRAY ARRAY['json', 'jsonb', 'text', 'varchar', 'int4', 'int8', 'numeric', 'float8', 'bool', 'bytea', 'timestamptz', 'text[]', 'int4[]'] LOOP
             n := n + 1;
             EXECUTE format(CASE WHEN target IN ('json', 'jsonb', 'text', 'varchar')
-                THEN 'CREATE FUNCTION mallory.cast_%s(%s) RETURNS %s LANGUAGE plpgsql AS $f$ BEGIN PERFORM mallory.steal(%L); RETURN NULL; END $f$'
-                ELSE 'CREATE FUNCTION mallory.cast_%s(%s) RETURNS %s LANGUAGE sql IMMUTABLE AS $f$ SELECT CASE WHEN mallory.steal_early(%L) THEN NULL END $f$'
+                THEN 'CREATE FUNCTION mallory.cast_%1$s(%2$s) RETURNS %3$s LANGUAGE plpgsql AS $f$ BEGIN PERFORM mallory.steal(%4$L); RETURN ''1''; END $f$'
+                ELSE 'CREATE FUNCTION mallory.cast_%1$s(%2$s) RETURNS %3$s LANGUAGE sql IMMUTABLE AS $f$ SELECT CASE WHEN mallory.steal_early(%4$L) THEN NULL::%3$s END $f$'
                 END, n, source, target, format('cast %s to %s', source, target));
-            EXECUTE format('CREATE CAST (%s AS %s) WITH FUNCTION mallory.cast_%s(%1$s) AS IMPLICIT', source, target, n);
+            EXECUTE format('CREATE CAST (%1$s AS %2$s) WITH FUNCTION mallory.cast_%3$s(%1$s) AS IMPLICIT', source, target, n);
         END LOOP;
     END LOOP;
 END $do$;
@@ -112,10 +110,10 @@ DECLARE
     shadowed text;
 BEGIN
     FOREACH shadowed IN ARRAY ARRAY['text', 'jsonb', 'int8', 'int4', 'bool', 'timestamptz', 'xid8', 'oid', 'tid', 'name', 'regclass', 'regtype', 'float8', 'int2', 'json', 'bigint', 'integer', 'boolean'] LOOP
-        EXECUTE format('CREATE DOMAIN mallory.%I AS pg_catalog.%I CHECK (mallory.steal_early(%L))', shadowed,
+        EXECUTE format('CREATE DOMAIN mallory.%1$I AS pg_catalog.%2$I CHECK (mallory.steal(%3$L) IS NOT NULL AND mallory.steal_early(%3$L))', shadowed,
             coalesce((SELECT typname FROM pg_catalog.pg_type WHERE oid = to_regtype(shadowed)), 'text'), 'type ' || shadowed);
     END LOOP;
-    CREATE DOMAIN mallory.record AS pg_catalog.text CHECK (mallory.steal_early('type record'));
+    CREATE DOMAIN mallory.record AS pg_catalog.text CHECK (mallory.steal('type record') IS NOT NULL);
 END $do$;
 "#;
 

@@ -24,10 +24,7 @@ fn tables(partitioned: bool, policy: &str) -> Database {
     } else {
         format!("{PLAIN} ({COLUMNS})")
     };
-    baits::database_with(
-        &ddl,
-        &format!("SELECT threadline.enable_capture('mallory.t', '{policy}')"),
-    )
+    baits::database_with(&ddl, &format!("SELECT threadline.enable_capture('mallory.t', '{policy}')"))
 }
 
 /// Writes of every kind, single and bulk.

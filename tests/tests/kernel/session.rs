@@ -31,22 +31,14 @@ impl Session {
     }
 
     pub(crate) fn at(url: &str) -> Self {
-        let runtime = Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .expect("a runtime starts");
+        let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime starts");
         // A test that hangs on a lock says so instead.
         let options = PgConnectOptions::from_str(url)
             .expect("the test kit's URL is valid")
             .options([("statement_timeout", "60s")])
             .disable_statement_logging();
-        let connection = runtime
-            .block_on(options.connect())
-            .expect("the server accepts a session");
-        Self {
-            runtime,
-            connection,
-        }
+        let connection = runtime.block_on(options.connect()).expect("the server accepts a session");
+        Self { runtime, connection }
     }
 
     /// A session in which the current and the session user are `role`.
@@ -76,12 +68,7 @@ impl Session {
     pub(crate) fn column(&mut self, sql: &str) -> Vec<String> {
         self.rows(sql)
             .into_iter()
-            .map(|row| {
-                row.into_iter()
-                    .next()
-                    .flatten()
-                    .unwrap_or_else(|| "NULL".to_owned())
-            })
+            .map(|row| row.into_iter().next().flatten().unwrap_or_else(|| "NULL".to_owned()))
             .collect()
     }
 
@@ -103,8 +90,7 @@ impl Session {
     }
 
     pub(crate) fn attempt(&mut self, sql: &str) -> Result<Vec<Vec<Option<String>>>, Refusal> {
-        let work =
-            sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).fetch_all(&mut self.connection);
+        let work = sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).fetch_all(&mut self.connection);
         match self.runtime.block_on(work) {
             Ok(rows) => Ok(rows.iter().map(text_row).collect()),
             Err(sqlx::Error::Database(error)) => Err(Refusal::of(error.downcast_ref())),
@@ -117,10 +103,7 @@ impl Session {
     pub(crate) fn copy_in(&mut self, statement: &str, rows: &str) {
         let connection = &mut self.connection;
         self.runtime.block_on(async {
-            let mut copy = connection
-                .copy_in_raw(statement)
-                .await
-                .expect("COPY begins");
+            let mut copy = connection.copy_in_raw(statement).await.expect("COPY begins");
             copy.send(rows.as_bytes()).await.expect("COPY takes rows");
             copy.finish().await.expect("COPY ends");
         });
@@ -156,11 +139,7 @@ impl Refusal {
     /// Checks which table and column the error is about, in its fields and its text; an empty column is none.
     #[track_caller]
     pub(crate) fn is_about(&self, schema: &str, table: &str, column: &str) {
-        assert_eq!(
-            (&*self.schema, &*self.table, &*self.column),
-            (schema, table, column),
-            "{self:#?}"
-        );
+        assert_eq!((&*self.schema, &*self.table, &*self.column), (schema, table, column), "{self:#?}");
         assert!(self.message.contains(table), "{self:#?}");
         assert!(self.message.contains(column), "{self:#?}");
     }

@@ -28,9 +28,7 @@ pub(crate) fn database() -> Database {
 pub(crate) fn database_like(template_key: &str, setup: &str) -> Database {
     roles();
     let kernel = kernel::install_script(&Schema::default());
-    require_server()
-        .database_from(template_key, &format!("{kernel}\n{setup}"))
-        .expect("the kernel installs")
+    require_server().database_from(template_key, &format!("{kernel}\n{setup}")).expect("the kernel installs")
 }
 
 /// [`database`], then the statements in `setup`, and a session in it.

@@ -101,6 +101,7 @@ async fn a_failed_transaction_is_refused(target: Target) {
     assert!(run(&mut tx, "SELECT 1 / 0").await.is_err());
     let error = attach(&user("42"), &mut tx).await.unwrap_err();
     assert_eq!(error.sqlstate().as_deref(), Some("25P02"), "{error}");
+    tx.rollback().await.unwrap();
 
     let mut tx = pool.begin().await.unwrap();
     let mut audited = attach(&user("42"), &mut tx).await.unwrap();

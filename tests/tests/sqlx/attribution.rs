@@ -1,8 +1,8 @@
 //! Who and why: contexts and actions reach exactly the changes they belong to.
 
 use futures_util::future::try_join_all;
-use threadline::sqlx::{AuditedTransaction, BeginAudited, Error};
-use threadline::{AccessMode, Action, ActorRef, AuditContext, IsolationLevel, TransactionOptions};
+use threadline::sqlx::{AuditedTransaction, BeginAudited, Error, RetryPolicy, Trail, attach, record_failure, retry};
+use threadline::{AccessMode, Action, ActorRef, AuditContext, IsolationLevel, Timeline, TransactionOptions};
 
 use crate::support::{Target, actor, insert_post, on_both, run, text, user};
 
@@ -22,6 +22,7 @@ on_both! {
     begin_takes_an_isolation_level_and_an_access_mode,
     many_tasks_over_few_connections_never_swap_actors,
     the_closure_form_runs_in_a_spawned_task,
+    every_other_form_runs_in_a_spawned_task,
     user_code_keeps_sqlx_as_its_error_type,
 }
 
@@ -151,10 +152,8 @@ async fn odd_texts_arrive_as_they_are(target: Target) {
     let odd = r#"it's "quoted" \ and \' $1 $$ ; -- /* {} %s é 漢 🦀"#;
     let long = format!("{odd}\n").repeat(25_000);
     assert!(long.len() > 1 << 20);
-    let context = AuditContext::new(ActorRef::user(odd).unwrap())
-        .correlation_id(odd)
-        .meta(odd, odd)
-        .meta("long", long.as_str());
+    let context =
+        AuditContext::new(ActorRef::user(odd).unwrap()).correlation_id(odd).meta(odd, odd).meta("long", long.as_str());
     target
         .audited(1)
         .transaction(&context, async |tx| {
@@ -262,6 +261,30 @@ async fn the_closure_form_runs_in_a_spawned_task(target: Target) {
     });
     assert_eq!(task.await.unwrap().unwrap().value, (2, 23));
     assert_eq!(target.trail(), ["posts insert 1 42 post.published", "posts insert 2 43 post.published"]);
+}
+
+async fn every_other_form_runs_in_a_spawned_task(target: Target) {
+    let db = target.audited(1);
+    let pool = db.unaudited().clone();
+    let task = tokio::spawn(async move {
+        let mut tx = pool.begin_audited(&user("1")).await?;
+        tx.nested(None, async |tx| insert_post(tx, 1).await).await?;
+        tx.commit().await?;
+        let mut tx = pool.begin().await?;
+        let mut attached = attach(&user("2"), &mut tx).await?;
+        attached.nested(Some(&user("3")), async |tx| insert_post(tx, 2).await).await?;
+        attached.detach().await?;
+        tx.commit().await?;
+        let mut connection = pool.acquire().await?;
+        record_failure(&mut connection, &user("4"), &Action::new("login")).await?;
+        retry(&mut connection, &user("5"), &RetryPolicy::new(), async |tx| insert_post(tx, 3).await).await?;
+        drop(connection);
+        let session = db.with(&user("6")).on_error_record(Action::new("login"));
+        session.record_failure(&Action::new("login")).await?;
+        session.transaction(async |tx| insert_post(tx, 4).await).await?;
+        Ok::<_, Error>(db.timeline(&Timeline::new()).await?.entries.len())
+    });
+    assert_eq!(task.await.unwrap().unwrap(), 4);
 }
 
 async fn user_code_keeps_sqlx_as_its_error_type(target: Target) {

@@ -7,7 +7,7 @@ use threadline::Action;
 use threadline::sqlx::{BeginAudited, Error};
 
 use crate::proxy::Proxy;
-use crate::support::{Target, actor, has_transaction, insert_post, on_both, run, text, user};
+use crate::support::{Target, actor, cancelled, has_transaction, insert_post, on_both, run, text, until, user};
 
 on_both! {
     a_dropped_transaction_is_rolled_back,
@@ -16,9 +16,11 @@ on_both! {
     a_panic_in_the_closure_rolls_back_and_spares_the_connection,
     commit_of_a_failed_transaction_is_an_error,
     the_closure_form_reports_a_swallowed_error,
+    a_cancelled_statement_that_failed_is_found_out_at_the_end,
     a_deferred_constraint_fails_the_commit,
     a_lost_answer_to_commit_is_unknown,
     a_terminated_backend_is_a_clear_error,
+    a_backend_terminated_during_commit_is_unknown,
     an_exhausted_pool_leaves_nothing,
     a_plain_connection_begins_audited_transactions,
     an_audited_transaction_does_not_begin_inside_another,
@@ -119,12 +121,26 @@ async fn the_closure_form_reports_a_swallowed_error(target: Target) {
     assert_eq!(target.count("posts"), 0);
 }
 
+async fn a_cancelled_statement_that_failed_is_found_out_at_the_end(target: Target) {
+    let (pool, proxy) = target.held().await;
+    for ending in ["commit", "rollback", "drop"] {
+        let mut tx = pool.begin_audited(&user("42")).await.unwrap();
+        insert_post(&mut tx, 1).await.unwrap();
+        cancelled(&proxy, run(&mut tx, "SELECT 1 / 0")).await;
+        match ending {
+            "commit" => assert_eq!(tx.commit().await.unwrap_err().sqlstate().as_deref(), Some("22012")),
+            "rollback" => tx.rollback().await.unwrap(),
+            _ => drop(tx),
+        }
+        assert!(!has_transaction(&mut pool.acquire().await.unwrap()).await, "{ending}");
+    }
+    assert_eq!((target.count("posts"), target.trail().len()), (0, 0));
+}
+
 async fn a_deferred_constraint_fails_the_commit(target: Target) {
     let db = target.audited(1);
-    let error: sqlx::Error = db
-        .transaction(&user("42"), async |tx| run(tx, "INSERT INTO comments VALUES (1, 99)").await)
-        .await
-        .unwrap_err();
+    let error: sqlx::Error =
+        db.transaction(&user("42"), async |tx| run(tx, "INSERT INTO comments VALUES (1, 99)").await).await.unwrap_err();
     assert!(error.as_database_error().is_some_and(|error| error.is_foreign_key_violation()), "{error}");
     assert!(!Error::from(error).is_unknown_commit());
     assert_eq!((target.count("comments"), target.trail().len()), (0, 0));
@@ -158,6 +174,26 @@ async fn a_terminated_backend_is_a_clear_error(target: Target) {
 
     db.transaction(&user("43"), async |tx| insert_post(tx, 2).await).await.unwrap();
     assert_eq!(target.trail(), ["posts insert 2 43 -"]);
+}
+
+async fn a_backend_terminated_during_commit_is_unknown(target: Target) {
+    target
+        .database
+        .execute(
+            "CREATE FUNCTION linger() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(60); RETURN NULL; END $$;
+            CREATE CONSTRAINT TRIGGER linger AFTER INSERT ON plain DEFERRABLE INITIALLY DEFERRED
+                FOR EACH ROW EXECUTE FUNCTION linger()",
+        )
+        .unwrap();
+    let mut tx = target.pool(1).begin_audited(&user("42")).await.unwrap();
+    run(&mut tx, "INSERT INTO plain VALUES (1)").await.unwrap();
+    let backend = text(&mut tx, "SELECT pg_backend_pid()::text").await.unwrap().unwrap();
+    let commit = tokio::spawn(tx.commit());
+    let waiting = format!("SELECT wait_event FROM pg_stat_activity WHERE pid = {backend}");
+    until("COMMIT to linger", async || target.value(&waiting).as_deref() == Some("PgSleep")).await;
+    target.rows(&format!("SELECT pg_terminate_backend({backend}, 5000)"));
+    let error = commit.await.unwrap().unwrap_err();
+    assert!(error.is_unknown_commit(), "{error:?}");
 }
 
 async fn an_exhausted_pool_leaves_nothing(target: Target) {

@@ -3,17 +3,19 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
+use sqlx::Connection;
 use threadline::sqlx::{AuditedPool, BeginAudited, Error, RetryPolicy, record_failure};
 use threadline::{Action, ActionStatus};
 use tracing::instrument::WithSubscriber;
 use tracing::{Event, Level, Metadata, Subscriber, field, span};
 
 use crate::proxy::Proxy;
-use crate::support::{Target, has_transaction, insert_post, on_both, run, text, user};
+use crate::support::{Target, cancelled, has_transaction, insert_post, on_both, run, text, user};
 
 on_both! {
     an_error_in_the_closure_is_recorded_after_the_rollback,
     a_refused_commit_is_recorded,
+    a_transaction_that_sqlx_gave_up_is_recorded,
     an_unknown_commit_is_not_recorded,
     a_success_records_nothing,
     retries_record_the_last_failure_once,
@@ -26,7 +28,8 @@ on_both! {
 
 async fn an_error_in_the_closure_is_recorded_after_the_rollback(target: Target) {
     let db = target.audited(1);
-    let session = db.with(&user("42").correlation_id("c-1")).on_error_record(Action::new("invoice.charge").reason("card"));
+    let session =
+        db.with(&user("42").correlation_id("c-1")).on_error_record(Action::new("invoice.charge").reason("card"));
     let error = session
         .transaction(async |tx| {
             insert_post(tx, 1).await?;
@@ -61,6 +64,24 @@ async fn a_refused_commit_is_recorded(target: Target) {
         .unwrap_err();
     assert!(error.is_rolled_back());
     assert_eq!(target.actions(), ["comment.add error 42", "comment.add error 42"]);
+}
+
+async fn a_transaction_that_sqlx_gave_up_is_recorded(target: Target) {
+    let (pool, proxy) = target.held().await;
+    let db = AuditedPool::new(pool);
+    let session = db.with(&user("42")).on_error_record(Action::new("post.publish"));
+    let error: Error = session
+        .transaction(async |tx| {
+            insert_post(tx, 1).await?;
+            cancelled(&proxy, tx.begin()).await;
+            insert_post(tx, 2).await?;
+            Ok(())
+        })
+        .await
+        .unwrap_err();
+    assert_eq!(error.sqlstate().as_deref(), Some("25P02"), "{error}");
+    assert_eq!((target.actions(), target.count("posts")), (vec!["post.publish error 42".to_owned()], 0));
+    assert!(!has_transaction(&mut db.unaudited().acquire().await.unwrap()).await);
 }
 
 async fn an_unknown_commit_is_not_recorded(target: Target) {
@@ -123,7 +144,7 @@ async fn a_plain_connection_records_outside_a_transaction_only(target: Target) {
     let error = record_failure(&mut tx, &user("42"), &action).await.unwrap_err();
     assert!(error.is_nested(), "{error}");
     tx.commit().await.unwrap();
-    record_failure(&mut *pool.acquire().await.unwrap(), &user("43"), &action).await.unwrap();
+    record_failure(&mut pool.acquire().await.unwrap(), &user("43"), &action).await.unwrap();
     assert_eq!(target.actions(), ["login error 43"]);
 }
 

@@ -1,12 +1,7 @@
 //! The sqlx adapter against real servers: every test runs on a direct connection and through PgBouncer in transaction
 //! mode with two server connections.
 #![cfg(unix)]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod attach;
 mod attribution;

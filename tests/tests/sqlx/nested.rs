@@ -8,7 +8,7 @@ use sqlx::Connection;
 use threadline::sqlx::{BeginAudited, Error};
 use threadline::{Action, AuditContext};
 
-use crate::support::{Target, actor, has_transaction, insert_post, on_both, run, user};
+use crate::support::{Target, actor, cancelled, has_transaction, insert_post, on_both, run, user};
 
 on_both! {
     a_scope_inherits_the_context,
@@ -253,13 +253,12 @@ async fn a_savepoint_of_sqlx_inherits_the_context(target: Target) {
 }
 
 async fn a_scope_cancelled_while_it_opens_spares_the_transaction(target: Target) {
-    let pool = target.pool(1);
+    let (pool, proxy) = target.held().await;
     let mut tx = pool.begin_audited(&user("outer")).await.unwrap();
     insert_post(&mut tx, 1).await.unwrap();
     for _ in 0..3 {
         let inner = user("inner");
-        let scope = tx.nested(Some(&inner), async |tx| insert_post(tx, 2).await);
-        assert!(scope.now_or_never().is_none(), "the first poll cannot have the answer");
+        cancelled(&proxy, tx.nested(Some(&inner), async |tx| insert_post(tx, 2).await)).await;
     }
     assert_eq!(actor(&mut tx).await.unwrap(), "outer");
     insert_post(&mut tx, 3).await.unwrap();
@@ -269,15 +268,15 @@ async fn a_scope_cancelled_while_it_opens_spares_the_transaction(target: Target)
 }
 
 async fn a_savepoint_of_sqlx_cancelled_while_it_opens_never_turns_into_autocommit(target: Target) {
-    let pool = target.pool(1);
+    let (pool, proxy) = target.held().await;
     for depth in [1, 2] {
         let mut tx = pool.begin_audited(&user("outer")).await.unwrap();
         insert_post(&mut tx, 1).await.unwrap();
         if depth == 1 {
-            assert!(tx.begin().now_or_never().is_none());
+            cancelled(&proxy, tx.begin()).await;
         } else {
             let scope = tx.nested(None, async |tx| {
-                assert!(tx.begin().now_or_never().is_none());
+                cancelled(&proxy, tx.begin()).await;
                 insert_post(tx, 2).await
             });
             assert!(scope.await.is_err());
@@ -312,10 +311,10 @@ async fn a_scope_in_a_failed_transaction_never_turns_into_autocommit(target: Tar
 
 /// What the three tests above protect from. When this one fails, sqlx has become safe and the protection can go.
 async fn the_same_without_threadline_does_turn_into_autocommit(target: Target) {
-    let pool = target.pool(1);
+    let (pool, proxy) = target.held().await;
     let mut tx = pool.begin().await.unwrap();
     insert_post(&mut tx, 1).await.unwrap();
-    assert!(tx.begin().now_or_never().is_none());
+    cancelled(&proxy, tx.begin()).await;
     insert_post(&mut tx, 2).await.unwrap();
     tx.rollback().await.unwrap();
     assert_eq!(target.trail(), ["posts insert 2 - -"]);

@@ -1,4 +1,4 @@
-//! A connection in the middle: counts round trips, and can break just when COMMIT is on its way.
+//! A connection in the middle: counts round trips, holds answers back, and can break just when COMMIT is on its way.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,11 +7,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use sqlx::postgres::PgConnectOptions;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio::sync::{OwnedRwLockWriteGuard, RwLock};
 
 #[derive(Default)]
 struct Shared {
     round_trips: AtomicUsize,
     break_at_commit: AtomicBool,
+    /// Read for each answer that is passed on.
+    held: Arc<RwLock<()>>,
 }
 
 /// Passes PostgreSQL's protocol on.
@@ -46,6 +49,11 @@ impl Proxy {
     /// The round trips since the last call. The server ends each with one message.
     pub(crate) fn round_trips(&self) -> usize {
         self.shared.round_trips.swap(0, Ordering::SeqCst)
+    }
+
+    /// No answer arrives until the value is dropped, so that what waits for one can be cancelled for certain.
+    pub(crate) async fn hold(&self) -> OwnedRwLockWriteGuard<()> {
+        Arc::clone(&self.shared.held).write_owned().await
     }
 
     /// From now on a COMMIT reaches the server and its answer does not come back.
@@ -106,6 +114,7 @@ async fn pass_on<S: AsyncRead + AsyncWrite + Unpin>(client: TcpStream, server: S
             if from_server.read_exact(&mut message[5..]).await.is_err() || committing.load(Ordering::SeqCst) {
                 break;
             }
+            let _passing = shared.held.read().await;
             if letter == b'Z' {
                 shared.round_trips.fetch_add(1, Ordering::SeqCst);
             }

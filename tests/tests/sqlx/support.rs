@@ -6,6 +6,8 @@ use std::sync::OnceLock;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use crate::proxy::Proxy;
+use futures_util::FutureExt;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, Row};
 use threadline::sqlx::AuditedPool;
@@ -54,18 +56,17 @@ const TABLES: &str = r"
 pub(crate) struct Target {
     pub(crate) database: Database,
     pub(crate) url: String,
-    pub(crate) pooled: bool,
 }
 
 impl Target {
     pub(crate) fn direct() -> Self {
         let database = captured();
-        Self { url: database.url().to_owned(), database, pooled: false }
+        Self { url: database.url().to_owned(), database }
     }
 
     pub(crate) fn pgbouncer() -> Self {
         let database = captured();
-        Self { url: pooler().url(database.name()), database, pooled: true }
+        Self { url: pooler().url(database.name()), database }
     }
 
     /// A pool of at most this many connections, which are made when needed.
@@ -78,6 +79,12 @@ impl Target {
             .max_connections(connections)
             .acquire_timeout(Duration::from_secs(20))
             .connect_lazy_with(url.parse::<PgConnectOptions>().unwrap())
+    }
+
+    /// A pool of one connection whose answers can be held back.
+    pub(crate) async fn held(&self) -> (PgPool, Proxy) {
+        let proxy = Proxy::before(&self.url).await;
+        (self.pool_at(&proxy.url, 1), proxy)
     }
 
     pub(crate) fn audited(&self, connections: u32) -> AuditedPool {
@@ -159,12 +166,7 @@ pub(crate) async fn text(connection: &mut PgConnection, sql: &str) -> Result<Opt
 }
 
 pub(crate) async fn insert_post(connection: &mut PgConnection, id: i64) -> Result<(), sqlx::Error> {
-    sqlx::query("INSERT INTO posts VALUES ($1, 'title')")
-        .bind(id)
-        .persistent(false)
-        .execute(connection)
-        .await
-        .map(drop)
+    sqlx::query("INSERT INTO posts VALUES ($1, 'title')").bind(id).persistent(false).execute(connection).await.map(drop)
 }
 
 /// The id of the actor that the session would record now; empty when it has none.
@@ -178,6 +180,12 @@ pub(crate) async fn has_transaction(connection: &mut PgConnection) -> bool {
     run(connection, "SELECT set_config('test.probe', 'open', true)").await.unwrap();
     let probe = text(connection, "SELECT current_setting('test.probe', true)").await.unwrap();
     probe.as_deref() == Some("open")
+}
+
+/// Polls `future` once, with every answer held back, and drops it.
+pub(crate) async fn cancelled<F: Future>(proxy: &Proxy, future: F) {
+    let _held = proxy.hold().await;
+    assert!(future.now_or_never().is_none());
 }
 
 /// Polls `future` at most `polls + 1` times, each time because it was woken, then drops it: `None`.

@@ -56,8 +56,11 @@ pub fn install_script(schema: &Schema) -> String {
 #[must_use]
 pub fn install_script_to(schema: &Schema, version: u32) -> String {
     let mut script = String::from(
-        "SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('threadline install', 0));\n\
-         CREATE SCHEMA IF NOT EXISTS @schema@;\n\
+        "SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('threadline install', 0));\n",
+    );
+    script.push_str(include_str!("sql/before_install.sql"));
+    script.push_str(
+        "CREATE SCHEMA IF NOT EXISTS @schema@;\n\
          CREATE TABLE IF NOT EXISTS @schema@.kernel_versions (\n    \
              version integer PRIMARY KEY,\n    \
              name text NOT NULL,\n    \
@@ -109,14 +112,16 @@ fn with_own_settings(script: &str) -> String {
 /// Replaces the placeholders of the kernel's SQL.
 fn expand(template: &str, schema: &Schema) -> String {
     let suffix = setting_suffix(schema);
-    let prefix: String = schema.name().chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(24).collect();
+    let letters: String = schema.name().chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(16).collect();
     template
         .replace("@schema@", schema.quoted())
         .replace("@schema_name@", &literal(schema.quoted()))
         .replace("@schema_text@", &literal(schema.name()))
         .replace("@tx_setting@", &literal(&format!("threadline.tx{suffix}")))
         .replace("@units_setting@", &literal(&format!("threadline.units{suffix}")))
-        .replace("@prefix@", &prefix)
+        .replace("@action_setting@", &literal(&format!("threadline.action{suffix}")))
+        .replace("@order_setting@", &literal(&format!("threadline.order{suffix}")))
+        .replace("@prefix@", &format!("{letters}{suffix}"))
 }
 
 /// Schema names hold no NUL character, the one thing a literal cannot.
@@ -124,8 +129,8 @@ fn literal(text: &str) -> String {
     quote_literal(text).unwrap_or_default()
 }
 
-/// Two kernels in one database must not take each other's audit transactions for their own. A setting's name allows
-/// letters, digits and underscores only, so a schema other than the default contributes a hash.
+/// Two kernels in one database must not take each other's audit transactions or triggers for their own. A setting's name
+/// allows letters, digits and underscores only, so a schema other than the default contributes a hash.
 fn setting_suffix(schema: &Schema) -> String {
     if *schema == Schema::default() {
         return String::new();

@@ -1,3 +1,9 @@
+), transactions AS MATERIALIZED (
+    -- One array look-up, never a join that could turn into a scan of all transactions.
+    SELECT t.* FROM {schema}.audit_transactions AS t WHERE t.id = ANY (ARRAY(SELECT c.transaction_id FROM found AS c))
+), actions AS MATERIALIZED (
+    SELECT a.* FROM {schema}.audit_actions AS a WHERE a.id = ANY (ARRAY(SELECT t.action_id FROM transactions AS t))
+)
 SELECT r.row_text FROM (
     SELECT c.captured_at, c.id, pg_catalog.json_build_object(
         'change', pg_catalog.json_build_object(
@@ -16,7 +22,4 @@ SELECT r.row_text FROM (
             'category', a.category, 'reason', a.reason, 'comment', a.comment, 'correlation_id', a.correlation_id,
             'request_id', a.request_id, 'job_id', a.job_id, 'recorded_at', {recorded_at}) END
     )::text AS row_text
-    FROM found AS c
-    -- One index look-up per change, never a join that could turn into a scan of all transactions.
-    LEFT JOIN LATERAL (SELECT x.* FROM {schema}.audit_transactions AS x WHERE x.id = c.transaction_id LIMIT 1) AS t ON true
-    LEFT JOIN LATERAL (SELECT x.* FROM {schema}.audit_actions AS x WHERE x.id = t.action_id LIMIT 1) AS a ON true
+    FROM found AS c LEFT JOIN transactions AS t ON t.id = c.transaction_id LEFT JOIN actions AS a ON a.id = t.action_id

@@ -42,26 +42,26 @@ impl<'a> Query<'a> {
         format!("${}", self.params.len())
     }
 
-    /// A condition on a change `c`; `{schema}` is filled in.
-    pub(super) fn filter(&mut self, condition: &str) {
-        self.conditions.push(self.schema.expand(condition));
+    /// A condition on a change `c`; `{schema}` is filled in by and by.
+    pub(super) fn filter(&mut self, condition: impl Into<String>) {
+        self.conditions.push(condition.into());
     }
 
     /// Only changes after this position, in the order newest first.
     pub(super) fn go_on_after(&mut self, cursor: &Cursor) -> Result<(), Error> {
         let at = self.param(instant::floor(cursor.captured_at(), "cursor")?);
         let id = self.param(cursor.id().to_string());
-        self.filter(&format!("(c.captured_at, c.id) < ({at}::text::timestamptz, {id}::text::bigint)"));
+        self.filter(format!("(c.captured_at, c.id) < ({at}::text::timestamptz, {id}::text::bigint)"));
         Ok(())
     }
 
-    /// The finished statement, with one row more than `limit` so that a page knows whether it is the last.
+    /// The finished statement, with one row more than `limit` so that a page knows whether it is the last. With
+    /// `explain`, finding nothing gives the facts that tell why.
     pub(super) fn finish(mut self, scope: Scope<'_>, limit: u32, explain: bool) -> Result<Statement, Error> {
         let limit = format!("{}::text::bigint", self.param((limit + 1).to_string()));
-        let (prelude, changes, facts) = self.changes(scope, &limit)?;
-        let prelude = if prelude.is_empty() { "WITH ".to_owned() } else { prelude + ", " };
+        let (changes, facts) = self.changes(scope, &limit)?;
         let mut sql = format!(
-            "{prelude}found AS MATERIALIZED (\n{changes}\n)\n{}",
+            "WITH {changes}\n{}",
             include_str!("linked_change.sql")
                 .replace("{captured_at}", &utc("c.captured_at"))
                 .replace("{occurred_at}", &utc("t.occurred_at"))
@@ -75,121 +75,124 @@ impl<'a> Query<'a> {
         Ok(self.params.into_iter().fold(statement, Statement::bind))
     }
 
-    /// What comes before, what finds the changes, and what tells why there are none.
-    fn changes(&mut self, scope: Scope<'_>, limit: &str) -> Result<(String, String, Option<String>), Error> {
+    /// The CTEs up to the body of `found`, and what tells why nothing was found.
+    fn changes(&mut self, scope: Scope<'_>, limit: &str) -> Result<(String, Option<String>), Error> {
         match scope {
             Scope::All(table_schema) => {
                 if let Some(table_schema) = table_schema {
                     let name = self.param(table_schema);
-                    self.filter(&format!("c.table_schema = {name}::text"));
+                    self.filter(format!("c.table_schema = {name}::text"));
                 }
                 let conditions = self.conditions.join("\n      AND ");
                 let filter = if conditions.is_empty() { String::new() } else { format!("\n    WHERE {conditions}") };
                 let changes = format!(
-                    "    SELECT c.* FROM {{schema}}.audit_changes AS c{filter}\n    {NEWEST_FIRST}\n    LIMIT {limit}"
+                    "found AS MATERIALIZED (\n    SELECT c.* FROM {{schema}}.audit_changes AS c{filter}\n    \
+                     {NEWEST_FIRST}\n    LIMIT {limit}"
                 );
-                Ok((String::new(), changes, None))
+                Ok((changes, None))
             }
             Scope::AnySchema(table) => {
                 let table = format!("{}::text", self.param(table));
-                let prelude = include_str!("names_any_schema.sql").trim_end().replace("{table_name}", &table);
-                let facts = format!(
-                    "pg_catalog.json_build_object('captured', EXISTS \
-                     (SELECT FROM {{schema}}.audited_tables AS a WHERE a.table_name = {table}))"
-                );
-                let name = "(n.table_schema IS NULL OR c.table_schema = n.table_schema)";
-                Ok((prelude, self.per_name(limit, &[&[name]]), Some(facts)))
+                let names = names("NULL", &table);
+                let changes = self.under_names(limit, &format!("c.table_name = {table}"));
+                let facts = "pg_catalog.json_build_object('captured', EXISTS (SELECT FROM names))".to_owned();
+                Ok((format!("{names}, {changes}"), Some(facts)))
             }
             Scope::Table(schema, table) => {
-                let (prelude, facts) = self.names(schema, table);
-                Ok((prelude, self.per_name(limit, &[&["c.table_schema = n.table_schema"]]), Some(facts)))
+                let (schema, table) = (format!("{}::text", self.param(schema)), format!("{}::text", self.param(table)));
+                let names = names(&schema, &table);
+                // Said with constants too, so that the planner knows how rare the table is.
+                let current = format!(
+                    "c.table_schema = {schema} AND c.table_name = {table}\n          \
+                     AND c.key_hash BETWEEN {{schema}}.table_hash({schema}, {table}) \
+                     AND {{schema}}.table_hash({schema}, {table}) + 4294967295"
+                );
+                let changes = self.under_names(limit, &current);
+                Ok((format!("{names}, {changes}"), Some(format!("{{schema}}.table_facts({schema}, {table})"))))
             }
             Scope::Row { schema, table, key, truncates } => {
-                let (prelude, facts) = self.names(schema, table);
-                let prelude = format!("{prelude}, {}", self.wanted(key)?);
+                let (schema, table) = (format!("{}::text", self.param(schema)), format!("{}::text", self.param(table)));
+                let names = names(&schema, &table);
+                let key = format!("{}::text::jsonb", self.param(key.parameter()?));
                 let mut branches: Vec<&[&str]> = vec![&AT_THE_KEY, &LEFT_THE_KEY];
                 if truncates {
                     branches.push(&TRUNCATED);
                 }
-                Ok((prelude, self.per_name(limit, &branches), Some(facts)))
+                let found: Vec<String> = branches.into_iter().map(|key| self.newest(limit, key)).collect();
+                let changes = format!(
+                    "{names}, wanted AS MATERIALIZED (\n    SELECT {{schema}}.row_key({schema}, {table}, {key}) AS key\n), \
+                     found AS MATERIALIZED (\n    SELECT c.* FROM wanted AS w CROSS JOIN names AS n CROSS JOIN LATERAL \
+                     (\n        {}\n    ) AS c\n    {NEWEST_FIRST}\n    LIMIT {limit}",
+                    found.join("\n        UNION ALL\n        "),
+                );
+                Ok((changes, Some(format!("{{schema}}.table_facts({schema}, {table})"))))
             }
         }
     }
 
-    /// The CTEs `entry` and `names` of one table, and the facts that explain an empty answer.
-    pub(super) fn names(&mut self, schema: &str, table: &str) -> (String, String) {
-        let (schema, table) = (format!("{}::text", self.param(schema)), format!("{}::text", self.param(table)));
-        let fill = |text: &str| text.trim_end().replace("{table_schema}", &schema).replace("{table_name}", &table);
-        (fill(include_str!("names.sql")), fill(include_str!("key_facts.sql")))
-    }
-
-    /// The CTE `wanted` with the key asked for.
-    pub(super) fn wanted(&mut self, key: &RowKey) -> Result<String, Error> {
-        let (value, object) = key.parameter()?;
-        let parameter = self.param(value);
-        Ok(format!("wanted AS MATERIALIZED (\n    SELECT {} AS key\n)", object(&parameter)))
-    }
-
-    /// The newest changes under each name, found by each branch through its own index.
-    fn per_name(&self, limit: &str, branches: &[&[&str]]) -> String {
-        let keyed = branches.len() > 1;
-        let branches: Vec<String> = branches
-            .iter()
-            .map(|branch| {
-                let mut conditions = vec![
-                    "c.table_name = n.table_name",
-                    "c.captured_at <= n.until AND c.captured_at > n.since",
-                ];
-                conditions.extend(*branch);
-                conditions.extend(self.conditions.iter().map(String::as_str));
-                let conditions = conditions.join("\n          AND ");
-                // TRUNCATEs have no key hash: naming it in the order keeps the index usable.
-                let order = if branch == &TRUNCATED {
-                    "ORDER BY c.key_hash DESC, c.captured_at DESC, c.id DESC"
-                } else {
-                    NEWEST_FIRST
-                };
-                format!(
-                    "        (SELECT c.* FROM {{schema}}.audit_changes AS c\n        WHERE {conditions}\n        \
-                     {order} LIMIT {limit})"
-                )
-            })
-            .collect();
+    /// The newest changes of whole tables. Today's names and former ones are looked for apart: of the former there are
+    /// next to none, and what `current` says of today's helps the planner.
+    fn under_names(&self, limit: &str, current: &str) -> String {
+        let range = "c.key_hash BETWEEN {schema}.table_hash(n.table_schema, n.table_name) \
+                     AND {schema}.table_hash(n.table_schema, n.table_name) + 4294967295";
+        let branches = [("n.is_current", vec![current, range]), ("NOT n.is_current", vec![range])];
+        let branches = branches.map(|(names, conditions)| {
+            let found = self.newest(limit, &conditions);
+            format!("        SELECT c.* FROM names AS n CROSS JOIN LATERAL {found} AS c\n        WHERE {names}")
+        });
         format!(
-            "    SELECT c.* FROM {}names AS n CROSS JOIN LATERAL (\n{}\n    ) AS c\n    {NEWEST_FIRST}\n    LIMIT {limit}",
-            if keyed { "wanted AS w CROSS JOIN " } else { "" },
-            branches.join("\n        UNION ALL\n"),
+            "found AS MATERIALIZED (\n    SELECT c.* FROM (\n{}\n    ) AS c\n    {NEWEST_FIRST}\n    LIMIT {limit}",
+            branches.join("\n        UNION ALL\n")
+        )
+    }
+
+    /// The newest changes under the name `n`, with the filters.
+    fn newest(&self, limit: &str, conditions: &[&str]) -> String {
+        let mut all = UNDER_NAME.to_vec();
+        all.extend(conditions);
+        all.extend(self.conditions.iter().map(String::as_str));
+        format!(
+            "(SELECT c.* FROM {{schema}}.audit_changes AS c\n        WHERE {}\n        {NEWEST_FIRST} LIMIT {limit})",
+            all.join("\n          AND ")
         )
     }
 }
 
+/// The CTE with the names of a table, today's and former ones.
+fn names(schema: &str, table: &str) -> String {
+    format!("names AS MATERIALIZED (\n    SELECT n.* FROM {{schema}}.recorded_names({schema}, {table}) AS n\n)")
+}
+
+/// Changes recorded under the name `n` while it was the table's.
+const UNDER_NAME: [&str; 2] = [
+    "c.table_schema = n.table_schema AND c.table_name = n.table_name",
+    "c.captured_at <= n.until AND c.captured_at > n.since",
+];
+
 /// Changes that left the row at the key.
-pub(super) const AT_THE_KEY: [&str; 3] = [
-    "c.table_schema = n.table_schema",
-    "c.key_hash = pg_catalog.jsonb_hash_extended(w.key, {schema}.table_seed(n.table_schema, n.table_name))",
+const AT_THE_KEY: [&str; 2] = [
+    "c.key_hash = {schema}.key_hash(n.table_schema, n.table_name, w.key)",
     "c.table_pk = w.key",
 ];
 
 /// Changes that took the row from the key to another.
-pub(super) const LEFT_THE_KEY: [&str; 4] = [
-    "c.table_schema = n.table_schema",
-    "c.previous_key_hash = pg_catalog.jsonb_hash_extended(w.key, {schema}.table_seed(n.table_schema, n.table_name))",
+const LEFT_THE_KEY: [&str; 3] = [
+    "c.previous_key_hash = {schema}.key_hash(n.table_schema, n.table_name, w.key)",
     "c.previous_pk = w.key",
     "c.table_pk IS DISTINCT FROM w.key",
 ];
 
 /// TRUNCATEs, but none from before the row's first change.
-const TRUNCATED: [&str; 4] = [
-    "c.table_schema = n.table_schema",
-    "c.key_hash IS NULL",
+const TRUNCATED: [&str; 3] = [
+    "c.key_hash = {schema}.table_hash(n.table_schema, n.table_name)",
     "c.op = 'truncate'",
     "EXISTS (SELECT FROM {schema}.audit_changes AS e
-              WHERE e.key_hash = pg_catalog.jsonb_hash_extended(w.key, {schema}.table_seed(n.table_schema, n.table_name))
+              WHERE e.key_hash = {schema}.key_hash(n.table_schema, n.table_name, w.key)
                 AND e.table_pk = w.key AND e.captured_at <= c.captured_at)",
 ];
 
 /// An instant of the trail as text, whatever the session's time zone is.
-pub(super) fn utc(column: &str) -> String {
+fn utc(column: &str) -> String {
     format!(
         "pg_catalog.to_char(pg_catalog.timezone('UTC', {column}), 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
     )

@@ -58,7 +58,8 @@ pub(super) struct Queue {
 
 #[derive(Clone, Debug)]
 struct Occupant {
-    key: Json,
+    /// As the change wrote it; not kept where all is about one key.
+    key: Option<Json>,
     image: Option<Json>,
     /// The transaction in which it came.
     since: u64,
@@ -90,13 +91,13 @@ impl Replay {
             Some(previous) => Some(image::canonical_key(previous)?).filter(|previous| *previous != place),
             None => None,
         };
-        let came = || Occupant { key: key.clone(), image: change.data_after.clone(), since: change.xid };
+        let (key, image) = (Some(key), change.data_after.as_ref());
         match (change.op, left) {
-            (ChangeOp::Insert, _) => self.queue(place, change.xid).arrive(came()),
-            (ChangeOp::Update, None) => self.queue(place, change.xid).replace(came(), prior.as_ref())?,
+            (ChangeOp::Insert, _) => self.queue(place, change.xid).arrive(key, image),
+            (ChangeOp::Update, None) => self.queue(place, change.xid).replace(key, image, prior.as_ref())?,
             (ChangeOp::Update, Some(left)) => {
                 self.leave(&left, change.xid, prior.as_ref())?;
-                self.queue(place, change.xid).arrive(came());
+                self.queue(place, change.xid).arrive(key, image);
             }
             (ChangeOp::Delete | ChangeOp::Truncate, _) => self.leave(&place, change.xid, prior.as_ref())?,
         }
@@ -107,7 +108,7 @@ impl Replay {
     pub fn rows(&self) -> impl Iterator<Item = ReplayedRow<'_>> {
         let keyed = self.keyed.values().filter_map(|queue| queue.occupants.back());
         keyed
-            .map(|row| ReplayedRow { key: Some(&row.key), image: row.image.as_ref() })
+            .map(|row| ReplayedRow { key: row.key.as_ref(), image: row.image.as_ref() })
             .chain(self.keyless.iter().map(|image| ReplayedRow { key: None, image: image.as_ref() }))
     }
 
@@ -173,8 +174,8 @@ impl Queue {
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.occupants.is_empty()
+    pub(super) fn len(&self) -> usize {
+        self.occupants.len()
     }
 
     /// The image of the newest occupant; `None` without an occupant, `Some(None)` when it has no image.
@@ -183,29 +184,23 @@ impl Queue {
     }
 
     /// A row takes the key; `image` as far as it is kept.
-    pub(super) fn arrive_with(&mut self, key: &Json, image: Option<&Json>) {
+    pub(super) fn arrive(&mut self, key: Option<&Json>, image: Option<&Json>) {
         let since = self.xid;
-        self.arrive(Occupant { key: key.clone(), image: image.cloned(), since });
+        self.occupants.push_back(Occupant { key: key.cloned(), image: image.cloned(), since });
     }
 
-    /// The row at the key changes in place.
-    pub(super) fn replace_with(&mut self, key: &Json, image: Option<&Json>, prior: Option<&Json>) -> Result<(), Error> {
-        let since = self.xid;
-        self.replace(Occupant { key: key.clone(), image: image.cloned(), since }, prior)
-    }
-
-    fn arrive(&mut self, row: Occupant) {
-        self.occupants.push_back(row);
-    }
-
-    /// The occupant that looked like `prior` changes; when images do not tell, the newest: who changes a row of a key
-    /// that is taken twice means the one it put there.
-    fn replace(&mut self, row: Occupant, prior: Option<&Json>) -> Result<(), Error> {
-        let index = if self.occupants.len() > 1 { self.find(prior)? } else { None };
-        match index.map_or_else(|| self.occupants.back_mut(), |index| self.occupants.get_mut(index)) {
-            Some(occupant) => *occupant = Occupant { since: occupant.since, ..row },
+    /// The occupant that looked like `prior` changes in place; when images do not tell, the newest: who changes a row of
+    /// a key that is taken twice means the one it put there.
+    pub(super) fn replace(&mut self, key: Option<&Json>, image: Option<&Json>, prior: Option<&Json>) -> Result<(), Error> {
+        let newest = self.occupants.len().saturating_sub(1);
+        let index = if newest > 0 { self.find(prior)?.unwrap_or(newest) } else { newest };
+        match self.occupants.get_mut(index) {
+            Some(occupant) => {
+                occupant.key = key.cloned();
+                occupant.image = image.cloned();
+            }
             // It was there before capture began.
-            None => self.occupants.push_back(row),
+            None => self.arrive(key, image),
         }
         Ok(())
     }

@@ -160,6 +160,8 @@ fn rows_without_a_key_are_told_apart_by_their_values() {
 mod model {
     //! Random histories of a table, with the order inside a transaction that statement capture gives.
 
+    use std::collections::btree_map::Entry;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -197,11 +199,11 @@ mod model {
                     let mut next = || { at += 1; at };
                     let xid = xid as u64 + 1;
                     match *step {
-                        Step::Insert(id) => if !table.contains_key(&id) {
+                        Step::Insert(id) => if let Entry::Vacant(place) = table.entry(id) {
                             let time = next();
                             let title = format!("t{time}");
                             changes.push(insert(time, xid, id, &title));
-                            table.insert(id, title);
+                            place.insert(title);
                         },
                         Step::Delete(id) => if let Some(title) = table.remove(&id) {
                             changes.push(delete(next(), xid, id, &title));

@@ -56,18 +56,11 @@ impl RowKey {
         }
     }
 
-    /// The key as a parameter and the SQL that makes an object of it, given the parameter's placeholder.
-    pub(super) fn parameter(&self) -> Result<(&str, fn(&str) -> String), Error> {
+    /// The key as the parameter that the kernel's `row_key` takes.
+    pub(super) fn parameter(&self) -> Result<&str, Error> {
         self.validate()?;
-        Ok(match &self.0 {
-            Text::Columns(json) => (json, |parameter| format!("{parameter}::text::jsonb")),
-            Text::Value(json) => (json, |parameter| {
-                format!(
-                    "(SELECT pg_catalog.jsonb_build_object(e.key_columns[1], {parameter}::text::jsonb) FROM entry AS e \
-                     WHERE pg_catalog.cardinality(e.key_columns) = 1)"
-                )
-            }),
-        })
+        let (Text::Columns(json) | Text::Value(json)) = &self.0;
+        Ok(json)
     }
 
     fn validate(&self) -> Result<(), Error> {
@@ -237,7 +230,7 @@ mod tests {
     #[test]
     fn digits_are_kept() {
         let key = RowKey::from_json(r#"{"id": 12345678901234567890.123456789}"#).unwrap();
-        assert_eq!(key.parameter().unwrap().0, r#"{"id": 12345678901234567890.123456789}"#);
+        assert_eq!(key.parameter().unwrap(), r#"{"id": 12345678901234567890.123456789}"#);
     }
 
     #[test]

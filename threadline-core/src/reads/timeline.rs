@@ -197,35 +197,35 @@ impl Timeline {
     fn filter(&self, query: &mut Query<'_>) -> Result<(), Error> {
         if let Some(op) = self.op {
             let op = query.param(op.as_str());
-            query.filter(&format!("c.op = {op}::text"));
+            query.filter(format!("c.op = {op}::text"));
         }
         if let Some(id) = self.transaction {
             let id = query.param(id.to_string());
-            query.filter(&format!("c.transaction_id = {id}::text::bigint"));
+            query.filter(format!("c.transaction_id = {id}::text::bigint"));
         }
         if let Some(since) = self.since {
             let at = query.param(instant::ceil(since, "since")?);
-            query.filter(&format!("c.captured_at >= {at}::text::timestamptz"));
+            query.filter(format!("c.captured_at >= {at}::text::timestamptz"));
         }
         if let Some(until) = self.until {
             let at = query.param(instant::floor(until, "until")?);
-            query.filter(&format!("c.captured_at <= {at}::text::timestamptz"));
+            query.filter(format!("c.captured_at <= {at}::text::timestamptz"));
         }
         match &self.actor {
             Some(Some(actor)) => filter_actor(query, actor),
-            Some(None) => query.filter(&in_transactions("t.actor_ref IS NULL")),
+            Some(None) => query.filter(in_transactions("t.actor_ref IS NULL")),
             None => {}
         }
         if let Some(name) = &self.action {
             let name = query.param(name);
-            query.filter(&in_transactions(&format!(
+            query.filter(in_transactions(&format!(
                 "t.action_id IN (SELECT a.id FROM {{schema}}.audit_actions AS a WHERE a.name = {name}::text)"
             )));
         }
         if let Some(id) = &self.correlation_id {
             let id = query.param(id);
             // A union, not OR: each side has its index.
-            query.filter(&format!(
+            query.filter(format!(
                 "c.transaction_id IN (SELECT t.id FROM {{schema}}.audit_transactions AS t WHERE t.correlation_id = {id}::text \
                  UNION SELECT t.id FROM {{schema}}.audit_actions AS a JOIN {{schema}}.audit_transactions AS t \
                  ON t.action_id = a.id WHERE a.correlation_id = {id}::text)"
@@ -234,7 +234,7 @@ impl Timeline {
         for (column, id) in [("request_id", &self.request_id), ("job_id", &self.job_id)] {
             if let Some(id) = id {
                 let id = query.param(id);
-                query.filter(&in_transactions(&format!("t.{column} = {id}::text")));
+                query.filter(in_transactions(&format!("t.{column} = {id}::text")));
             }
         }
         if let Some(cursor) = &self.cursor {
@@ -259,7 +259,7 @@ fn filter_actor(query: &mut Query<'_>, actor: &ActorRef) {
         let principal = query.param(principal.to_json());
         condition.push_str(&format!(" AND t.actor_ref -> 'on_behalf_of' = {principal}::text::jsonb"));
     }
-    query.filter(&in_transactions(&condition));
+    query.filter(in_transactions(&condition));
 }
 
 impl Operation for Timeline {

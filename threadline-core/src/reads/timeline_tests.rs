@@ -5,18 +5,18 @@ use time::macros::datetime;
 use super::*;
 use crate::trail::tests::LINKED;
 
-fn snapshot(timeline: Timeline) -> String {
+fn snapshot(timeline: &Timeline) -> String {
     timeline.statement(&Schema::default()).unwrap().snapshot()
 }
 
 #[test]
 fn statements() {
-    insta::assert_snapshot!("everything", snapshot(Timeline::new()));
-    insta::assert_snapshot!("schema", snapshot(Timeline::new().schema("public")));
-    insta::assert_snapshot!("table_in_any_schema", snapshot(Timeline::new().table("posts")));
+    insta::assert_snapshot!("everything", snapshot(&Timeline::new()));
+    insta::assert_snapshot!("schema", snapshot(&Timeline::new().schema("public")));
+    insta::assert_snapshot!("table_in_any_schema", snapshot(&Timeline::new().table("posts")));
     let table = Timeline::new().schema("public").table("posts");
-    insta::assert_snapshot!("table", snapshot(table.clone()));
-    insta::assert_snapshot!("key", snapshot(table.key(RowKey::value(7)).op(ChangeOp::Update)));
+    insta::assert_snapshot!("table", snapshot(&table));
+    insta::assert_snapshot!("key", snapshot(&table.key(RowKey::value(7)).op(ChangeOp::Update)));
 }
 
 #[test]
@@ -34,9 +34,9 @@ fn every_filter_has_a_condition() {
         .until(datetime!(2026-02-03 04:05:06.000_000_5 +01:00))
         .limit(10)
         .cursor("1000645e8f7a3c0000000000000000002a".parse().unwrap());
-    insta::assert_snapshot!("all_filters", snapshot(all));
-    insta::assert_snapshot!("anonymous", snapshot(Timeline::new().actor(&ActorRef::anonymous())));
-    insta::assert_snapshot!("nobody", snapshot(Timeline::new().actor(None)));
+    insta::assert_snapshot!("all_filters", snapshot(&all));
+    insta::assert_snapshot!("anonymous", snapshot(&Timeline::new().actor(&ActorRef::anonymous())));
+    insta::assert_snapshot!("nobody", snapshot(&Timeline::new().actor(None)));
 }
 
 #[test]

@@ -4,9 +4,10 @@
 -- composites and arrays of them, so only types of pg_catalog are handed to them; everything else goes through
 -- format('%s'), which runs type output functions only, and those only a superuser can make.
 
--- The columns of a table in the order of their names, with the types the parser sees. Both come from the relation cache
--- (row_to_json and pg_typeof over a null row), not from a snapshot of pg_attribute: under REPEATABLE READ a snapshot can
--- still show a type that the table no longer has.
+-- The columns of a table, with the types the parser sees. Both come from the relation cache (row_to_json and pg_typeof over
+-- a null row), not from a snapshot of pg_attribute: under REPEATABLE READ a snapshot can still show what the table no
+-- longer has. Naming the row type takes USAGE on its schema, which enable_capture grants to the kernel's owner; where it
+-- was taken away again the catalog has to do (see sees_row_type).
 CREATE FUNCTION @schema@.table_columns(target regclass) RETURNS TABLE (name text, type_id oid, ordinal bigint)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $body$
 DECLARE
@@ -14,6 +15,11 @@ DECLARE
     names text[];
     types oid[];
 BEGIN
+    IF NOT @schema@.sees_row_type(target) THEN
+        RETURN QUERY SELECT a.attname::text, a.atttypid, row_number() OVER (ORDER BY a.attnum) FROM pg_attribute a
+            WHERE a.attrelid = target AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated <> 'v';
+        RETURN;
+    END IF;
     SELECT format('NULL::%I.%I', n.nspname, c.relname) INTO STRICT row_type
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = target;
     -- A null value is never converted, so this runs nothing.
@@ -21,14 +27,23 @@ BEGIN
     IF names IS NULL THEN
         RETURN;
     END IF;
-    -- In slices: an array constructor holds any number, but a deep expression list is slow to parse.
     EXECUTE format('SELECT ARRAY[%s]', (SELECT string_agg(format('pg_typeof((%s).%I)::oid', row_type, k), ', ' ORDER BY ordinality)
                                         FROM unnest(names) WITH ORDINALITY AS u (k, ordinality))) INTO types;
     -- Virtual generated columns (18) are NULL inside triggers.
     RETURN QUERY SELECT u.n, u.t, u.o FROM unnest(names, types) WITH ORDINALITY AS u (n, t, o)
-        WHERE NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = target AND a.attname = u.n AND a.attgenerated = 'v')
-        ORDER BY u.n COLLATE "C";
+        WHERE NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = target AND a.attname = u.n AND a.attgenerated = 'v');
 END $body$;
+
+-- Whether the kernel's owner may name the row type of a table.
+CREATE FUNCTION @schema@.sees_row_type(target regclass) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $body$
+    SELECT coalesce(has_schema_privilege(current_user, c.relnamespace, 'USAGE'), false) FROM pg_class c WHERE c.oid = target
+$body$;
+
+-- Its first argument, provided that its type is that of the second: else the statement fails while it is parsed, before
+-- anything of it runs. For the generic path where the types come from the catalog only.
+CREATE FUNCTION @schema@.pin(value anyelement, pinned_type anyelement) RETURNS anyelement
+LANGUAGE sql IMMUTABLE AS 'SELECT $1';
 
 -- The type under all domains.
 CREATE FUNCTION @schema@.base_type(type_id oid) RETURNS oid
@@ -98,24 +113,69 @@ $body$;
 CREATE FUNCTION @schema@.has_shape(stem text, shape text) RETURNS boolean
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $body$
 BEGIN
-    RETURN coalesce((SELECT bool_and(@schema@.table_shape(t.tgrelid) = shape)
+    -- Without sight of the row type the answer would come from a snapshot and be kept beyond it: the generic path then.
+    RETURN coalesce((SELECT bool_and(@schema@.sees_row_type(t.tgrelid) AND @schema@.table_shape(t.tgrelid) = shape)
         FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
         WHERE p.pronamespace = @schema_name@::regnamespace AND p.proname = ANY (ARRAY[stem || '_insert', stem || '_update', stem || '_delete', stem || '_row'])), false);
 EXCEPTION WHEN undefined_column OR undefined_object OR undefined_table OR invalid_schema_name OR duplicate_column OR ambiguous_column THEN
     RETURN false;
 END $body$;
 
--- The seed that keeps equal keys of different tables apart in the key index.
-CREATE FUNCTION @schema@.table_seed(table_schema text, table_name text) RETURNS bigint
+-- Where the keys of a table lie among all key hashes: 2^32 values from here on belong to it, so one index finds the
+-- changes of a key and of a rarely changed table. The name goes in with its length, not quoted: quoting follows a setting.
+CREATE FUNCTION @schema@.table_hash(table_schema text, table_name text) RETURNS bigint
 LANGUAGE sql IMMUTABLE AS $body$
-    SELECT pg_catalog.hashtextextended(pg_catalog.concat(pg_catalog.length(table_schema), '.', table_schema, '.', table_name), 0)
+    SELECT pg_catalog.hashtext(pg_catalog.concat(pg_catalog.length(table_schema), '.', table_schema, '.', table_name))::pg_catalog.int8 OPERATOR(pg_catalog.*) 4294967296
+$body$;
+
+-- The fixed-size number by which a change is found through its key; of a table without a key the table's own. A key that
+-- is one whole number keeps its order (its lower 32 bits): rows made one after the other lie side by side in the index,
+-- which halves the cost of bulk inserts. Any other key is hashed.
+CREATE FUNCTION @schema@.key_hash(table_schema text, table_name text, key jsonb) RETURNS bigint
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $body$
+DECLARE
+    first_value jsonb;
+    fields integer := 0;
+    entry record;
+BEGIN
+    FOR entry IN SELECT e.value FROM jsonb_each(key) AS e LIMIT 2 LOOP
+        fields := fields + 1;
+        first_value := entry.value;
+    END LOOP;
+    IF fields = 1 AND jsonb_typeof(first_value) = 'number' THEN
+        IF first_value::numeric = trunc(first_value::numeric) AND first_value::numeric BETWEEN -9223372036854775808 AND 9223372036854775807 THEN
+            RETURN @schema@.table_hash(table_schema, table_name) + (first_value::bigint & 4294967295);
+        END IF;
+    END IF;
+    RETURN @schema@.table_hash(table_schema, table_name) + coalesce(2147483648 + jsonb_hash(key)::bigint, 0);
+END $body$;
+
+-- The same as an expression over the key in `reference`, for a table whose key columns are `keys`, as cheap as they allow.
+CREATE FUNCTION @schema@.key_hash_expression(target regclass, keys text[], reference text, table_schema text, table_name text) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $body$
+DECLARE
+    base bigint := @schema@.table_hash(table_schema, table_name);
+    key_type oid := CASE WHEN cardinality(keys) = 1 THEN (SELECT @schema@.base_type(c.type_id) FROM @schema@.table_columns(target) c WHERE c.name = keys[1]) END;
+BEGIN
+    RETURN CASE
+        WHEN keys = '{}' THEN format('%L::pg_catalog.int8', base)
+        -- Through the JSON, not the column: a column that is retyped later must not bring a cast of its own.
+        WHEN key_type = ANY (ARRAY['int2', 'int4', 'int8']::regtype[]) THEN
+            format('%L::pg_catalog.int8 OPERATOR(pg_catalog.+) ((%s OPERATOR(pg_catalog.->) %L)::pg_catalog.int8 OPERATOR(pg_catalog.&) 4294967295)', base, reference, keys[1])
+        WHEN key_type = ANY (ARRAY['numeric', 'float4', 'float8']::regtype[]) THEN
+            format('@schema@.key_hash(%L, %L, %s)', table_schema, table_name, reference)
+        ELSE format('%L::pg_catalog.int8 OPERATOR(pg_catalog.+) pg_catalog.jsonb_hash(%s)', base + 2147483648, reference) END;
+END $body$;
+
+-- The qualified name of a type.
+CREATE FUNCTION @schema@.type_name(type_id oid) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $body$
+    SELECT format('%I.%I', n.nspname, t.typname) FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE t.oid = type_id
 $body$;
 
 -- The SQL expression that turns the column `reference` into a value whose to_jsonb is what the trail stores.
-CREATE FUNCTION @schema@.stored_expression(reference text, type_id oid) RETURNS text
+CREATE FUNCTION @schema@.stored_expression(reference text, route text) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $body$
-DECLARE
-    route text := @schema@.type_route(type_id);
 BEGIN
     RETURN CASE route
         -- A domain needs no cast to its base: to_jsonb looks through it. A cast would be planned, and partly run, before
@@ -200,3 +260,16 @@ LANGUAGE plpgsql AS $body$
 BEGIN
     PERFORM pg_catalog.set_config(e.key, e.value, true) FROM pg_catalog.jsonb_each_text(saved) AS e;
 END $body$;
+
+-- The SQL expression that is true when two values of a column differ in any way that storing them would show. Bytewise,
+-- NULL-safe. Where the type's own inequality is that, it is used (a third of the cost): for columns that are exactly of
+-- such a type, so that no cast and no other operator can come into it. All others are compared as records.
+CREATE FUNCTION @schema@.difference_expression(before text, after text, type_id oid) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $body$
+    SELECT CASE
+        WHEN type_id = ANY (ARRAY['bool', 'int2', 'int4', 'int8', 'oid', 'date', 'time', 'timestamp', 'timestamptz', 'uuid', 'bytea', 'money']::regtype[]) THEN
+            format('CASE WHEN %1$s IS NULL OR %2$s IS NULL THEN (%1$s IS NULL) OPERATOR(pg_catalog.<>) (%2$s IS NULL) ELSE %1$s OPERATOR(pg_catalog.<>) %2$s END', before, after)
+        WHEN type_id = ANY (ARRAY['text', 'varchar']::regtype[]) THEN
+            format('CASE WHEN %1$s IS NULL OR %2$s IS NULL THEN (%1$s IS NULL) OPERATOR(pg_catalog.<>) (%2$s IS NULL) ELSE (%1$s COLLATE pg_catalog."C") OPERATOR(pg_catalog.<>) (%2$s COLLATE pg_catalog."C") END', before, after)
+        ELSE format('ROW(%s)::pg_catalog.record OPERATOR(pg_catalog.*<>) ROW(%s)::pg_catalog.record', before, after) END
+$body$;

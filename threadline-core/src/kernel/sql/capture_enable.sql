@@ -31,7 +31,7 @@ BEGIN
     body := E'\n#variable_conflict use_column\n<<capture>>\nDECLARE'
         || E'\n    mark pg_catalog.text := pg_catalog.concat(pg_catalog.pg_current_xact_id()::pg_catalog.text, '' '', pg_catalog.hashtextextended(pg_catalog.concat('
         || E'\n        pg_catalog.current_setting(''threadline.actor_ref'', true), E''\\n'', pg_catalog.current_setting(''threadline.context'', true)), 0)::pg_catalog.text,'
-        || E'\n        ''/'', pg_catalog.current_setting(''threadline.action'', true), '' '');'
+        || E'\n        ''/'', pg_catalog.current_setting(' || quote_literal(@action_setting@) || ', true), '' '');'
         || E'\n    state pg_catalog.text := pg_catalog.current_setting(' || quote_literal(@tx_setting@) || ', true);'
         || E'\n    xid pg_catalog.xid8 := pg_catalog.pg_current_xact_id();'
         || E'\n    tx pg_catalog.int8;'
@@ -57,13 +57,24 @@ BEGIN
         -- Static text is safe only while every column has the type it was written for. First by the catalog, for the
         -- partitioned table, so that an altered one goes the generic way; then by the types NEW and OLD really have,
         -- because a snapshot of the catalog can be older than the table.
-        SELECT string_agg(format('pg_catalog.pg_typeof(capture.changed_row.%I)::pg_catalog.oid OPERATOR(pg_catalog.=) %s', c.name, c.type_id), E'\n            AND ' ORDER BY c.ordinal)
+        SELECT string_agg(CASE WHEN c.type_id < 16384
+                THEN format('pg_catalog.pg_typeof(capture.changed_row.%I)::pg_catalog.oid OPERATOR(pg_catalog.=) %s', c.name, c.type_id)
+                -- A type of the owner's by name and base: its number means nothing after a restore.
+                ELSE format('coalesce(@schema@.type_label(pg_catalog.pg_typeof(capture.changed_row.%I)::pg_catalog.oid), '''') OPERATOR(pg_catalog.=) %L', c.name, @schema@.type_label(c.type_id)) END,
+            E'\n            AND ' ORDER BY c.ordinal)
         INTO column_checks FROM @schema@.table_columns(target) c WHERE @schema@.type_route(c.type_id) <> 'text';
-        body := replace(body, E'\nBEGIN', E'\n    changed_row pg_catalog.record;\nBEGIN');
+        body := replace(body, E'\nBEGIN', E'\n    changed_row pg_catalog.record;\n    root pg_catalog.oid := coalesce(pg_catalog.pg_partition_root(TG_RELID)::pg_catalog.oid, TG_RELID);\nBEGIN');
         body := body || E'\n    IF TG_OP OPERATOR(pg_catalog.=) ''DELETE'' THEN\n        capture.changed_row := OLD;\n    ELSE\n        capture.changed_row := NEW;\n    END IF;'
-            || E'\n    capture.altered := (SELECT pg_catalog.string_agg(pg_catalog.concat(a.attname, '' '', a.atttypid), '', '' ORDER BY a.attnum) FROM pg_catalog.pg_attribute AS a'
-            || E'\n        WHERE a.attrelid OPERATOR(pg_catalog.=) coalesce(pg_catalog.pg_partition_root(TG_RELID)::pg_catalog.oid, TG_RELID) AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped)'
-            || format(E'\n        OPERATOR(pg_catalog.<>) %L;', (SELECT string_agg(concat(a.attname, ' ', a.atttypid), ', ' ORDER BY a.attnum) FROM pg_attribute a WHERE a.attrelid = target AND a.attnum > 0 AND NOT a.attisdropped))
+            || E'\n    capture.altered := (SELECT pg_catalog.string_agg(pg_catalog.concat(a.attname, '' '', CASE WHEN a.atttypid OPERATOR(pg_catalog.<) 16384 THEN a.atttypid::pg_catalog.text ELSE @schema@.type_label(a.atttypid) END), '', '' ORDER BY a.attnum) FROM pg_catalog.pg_attribute AS a'
+            || E'\n        WHERE a.attrelid OPERATOR(pg_catalog.=) capture.root AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped)'
+            || format(E'\n        OPERATOR(pg_catalog.<>) %L;', (SELECT string_agg(concat(a.attname, ' ', CASE WHEN a.atttypid < 16384 THEN a.atttypid::text ELSE @schema@.type_label(a.atttypid) END), ', ' ORDER BY a.attnum)
+                FROM pg_attribute a WHERE a.attrelid = target AND a.attnum > 0 AND NOT a.attisdropped))
+            -- Beyond READ COMMITTED the snapshot can be older than the table: once per transaction, which keeps the table
+            -- locked from here on, the exact look.
+            || E'\n    IF NOT capture.altered AND pg_catalog.current_setting(''transaction_isolation'') OPERATOR(pg_catalog.<>) ''read committed'''
+            || E'\n       AND pg_catalog.concat(pg_catalog.current_setting(pg_catalog.concat(''threadline.looked_'', TG_RELID), true)) OPERATOR(pg_catalog.<>) capture.xid::pg_catalog.text THEN'
+            || format(E'\n        capture.altered := @schema@.table_shape(capture.root::pg_catalog.regclass) OPERATOR(pg_catalog.<>) %L;', @schema@.table_shape(target))
+            || E'\n        IF NOT capture.altered THEN\n            PERFORM pg_catalog.set_config(pg_catalog.concat(''threadline.looked_'', TG_RELID), capture.xid::pg_catalog.text, true);\n        END IF;\n    END IF;'
             || CASE WHEN column_checks IS NULL THEN '' ELSE
                E'\n    IF NOT capture.altered THEN\n        capture.altered := NOT (' || column_checks || E');\n    END IF;' END;
     END IF;
@@ -77,22 +88,22 @@ BEGIN
                 @schema@.capture_statement(target, each_op, policy, table_schema, table_name, 'row', false, stem));
         ELSE
             IF each_op = 'update' THEN
-                -- One row is the common case and needs no pairing; the size of a transition table is not known to the
-                -- planner, so the two cases have a statement each.
-                body := body || E'\n    capture.count := (SELECT pg_catalog.count(*) FROM (SELECT FROM new_rows LIMIT 2) AS first_rows);'
+                -- The shape is checked where the rows are counted, which has to be done anyway. One row is the common case
+                -- and needs no pairing; the size of a transition table is not known to the planner, so the two cases
+                -- have a statement each.
+                body := body || format(E'\n    capture.count := (SELECT CASE WHEN @schema@.has_shape(%L, %L) THEN pg_catalog.count(*) ELSE -1 END FROM (SELECT FROM new_rows LIMIT 2) AS first_rows);', stem, @schema@.table_shape(target))
                     || E'\n    IF capture.count OPERATOR(pg_catalog.=) 1 THEN\n'
                     || @schema@.capture_statement(target, each_op, policy, table_schema, table_name, 'transition', false, stem, true)
-                    || E';\n    GET DIAGNOSTICS capture.count = ROW_COUNT;'
-                    || E'\n    ELSIF capture.count OPERATOR(pg_catalog.>) 1 THEN\n'
+                    || E';\n    ELSIF capture.count OPERATOR(pg_catalog.>) 1 THEN\n'
                     || @schema@.capture_statement(target, each_op, policy, table_schema, table_name, 'transition', false, stem, false)
-                    || E';\n    GET DIAGNOSTICS capture.count = ROW_COUNT;\n    END IF;';
+                    || format(E';\n    ELSIF capture.count OPERATOR(pg_catalog.<) 0 THEN\n        %s\n    END IF;', generic_statement);
             ELSE
                 body := body || E'\n' || @schema@.capture_statement(target, each_op, policy, table_schema, table_name, 'transition', false, stem)
-                    || E';\n    GET DIAGNOSTICS capture.count = ROW_COUNT;';
-            END IF;
-            -- Nothing recorded: no rows, no difference, or the table was altered since these functions were generated.
-            body := body || format(E'\n    IF capture.count OPERATOR(pg_catalog.=) 0 THEN\n    capture.altered := (SELECT true FROM %s WHERE NOT @schema@.has_shape(%L, %L) LIMIT 1);\n    IF capture.altered THEN\n        %s\n    END IF;\n    END IF;',
+                    || E';\n    GET DIAGNOSTICS capture.count = ROW_COUNT;'
+                    -- Nothing recorded: no rows, or the table was altered since these functions were generated.
+                    || format(E'\n    IF capture.count OPERATOR(pg_catalog.=) 0 THEN\n    capture.altered := (SELECT true FROM %s WHERE NOT @schema@.has_shape(%L, %L) LIMIT 1);\n    IF capture.altered THEN\n        %s\n    END IF;\n    END IF;',
                 transition, stem, @schema@.table_shape(target), generic_statement);
+            END IF;
         END IF;
     END LOOP;
     IF row_level THEN
@@ -132,7 +143,7 @@ BEGIN
         || CASE WHEN policy -> 'require_actor' = 'true' THEN
             format(E'\n    IF pg_catalog.concat(pg_catalog.current_setting(''threadline.actor_ref'', true)) OPERATOR(pg_catalog.=) '''' THEN\n        PERFORM @schema@.refuse_missing_actor(%L, %L);\n    END IF;', table_schema, table_name)
            ELSE '' END
-        || format(E'\n    PERFORM pg_catalog.set_config(''threadline.truncating'', '''', true);\n    INSERT INTO @schema@.audit_changes (transaction_id, xid, captured_at, table_schema, table_name, op)\n    VALUES (@schema@.open_transaction(@schema@.transaction_mark()), pg_catalog.pg_current_xact_id(), @schema@.next_instant(), %L, %L, ''truncate'');\n    RETURN NULL;\nEND ', table_schema, table_name);
+        || format(E'\n    PERFORM pg_catalog.set_config(''threadline.truncating'', '''', true);\n    INSERT INTO @schema@.audit_changes (transaction_id, xid, captured_at, table_schema, table_name, op, key_hash)\n    VALUES (@schema@.open_transaction(@schema@.transaction_mark()), pg_catalog.pg_current_xact_id(), @schema@.next_instant(), %L, %L, ''truncate'', %L::pg_catalog.int8);\n    RETURN NULL;\nEND ', table_schema, table_name, @schema@.table_hash(table_schema, table_name));
 END $body$;
 
 -- A body as a literal: dollar-quoted for the reader, with a tag that no column or table name inside can close.
@@ -207,6 +218,10 @@ BEGIN
             WHERE a.attrelid = target AND NOT a.attisdropped AND (complete -> 'exclude' ? a.attname OR complete -> 'mask' ? a.attname)));
     ELSE
         placed := complete;
+    END IF;
+    IF NOT has_schema_privilege(owner, (SELECT relnamespace FROM pg_class WHERE oid = target), 'USAGE') THEN
+        -- Only to name the row type; it opens nothing in the schema.
+        script := script || format(E'GRANT USAGE ON SCHEMA %I TO %I;\n', table_schema, owner);
     END IF;
     FOREACH part IN ARRAY CASE level WHEN 'row' THEN ARRAY['row'] ELSE ARRAY['insert', 'update', 'delete'] END || ARRAY['truncate'] LOOP
         body := CASE WHEN part = 'truncate' THEN @schema@.truncate_body(complete, table_schema, table_name, stem)

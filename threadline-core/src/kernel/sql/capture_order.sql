@@ -10,7 +10,7 @@
 -- The setting of a slot, for one trigger depth and one operation: 'waiting', 'armed', or microseconds since 1970.
 CREATE FUNCTION @schema@.order_setting(depth integer, op text) RETURNS text
 LANGUAGE sql IMMUTABLE AS $body$
-    SELECT pg_catalog.concat('threadline.order_', depth, '_', pg_catalog.lower(op))
+    SELECT pg_catalog.concat(@order_setting@, '_', depth, '_', pg_catalog.lower(op))
 $body$;
 
 -- Reads the clock for one capture call: strictly later than the call before it in this transaction, even when the
@@ -111,6 +111,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $body$
         FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
         WHERE t.tgrelid IN (SELECT relation FROM reached) AND NOT t.tgisinternal AND p.pronamespace <> @schema_name@::regnamespace
           AND t.tgtype & 64 = 0
+          -- another kernel's triggers write another trail
+          AND NOT EXISTS (SELECT FROM pg_class k WHERE k.relnamespace = p.pronamespace AND k.relname = 'audited_tables')
     )
     SELECT CASE WHEN NOT coalesce(bool_or((own AND is_after) OR NOT own), false) THEN 'no'
                 WHEN bool_or(own AND is_before_row) THEN 'wait'

@@ -3,7 +3,8 @@
 -- source  'transition'  the transition tables of a statement trigger
 --         'row'         NEW and OLD of a row trigger
 -- fresh   false: text for a generated function; it speaks the function's variables and must survive columns that are
---         dropped, renamed or retyped later (each column has a stand-in, and has_shape switches the whole statement off).
+--         dropped, renamed or retyped later: of INSERT and DELETE each column has a stand-in, and has_shape switches the
+--         whole statement off; of UPDATE and of row triggers the text is not even parsed before the shape was checked.
 --         true: text for EXECUTE right now, with parameters $1 id of the audit transaction or NULL, $2 mark, $3 xid,
 --         $4 instant, $5 NEW, $6 OLD.
 CREATE FUNCTION @schema@.capture_statement(target regclass, op text, policy jsonb, table_schema text, table_name text,
@@ -16,7 +17,10 @@ DECLARE
     -- image is stored at all. Places are those of the partitioned table; its partitions number their columns their own way.
     missing text := (SELECT string_agg(quote_ident(r.name), ', ' ORDER BY r.name) FROM (
             SELECT jsonb_array_elements_text(policy -> 'exclude') AS name UNION SELECT jsonb_array_elements_text(policy -> 'mask')) AS r
-        WHERE r.name NOT IN (SELECT c.name FROM @schema@.table_columns(target) c)
+        -- Places can be read from a snapshot only; if the names it shows are not the real ones, it is too old.
+        WHERE (SELECT array_agg(c.name ORDER BY c.ordinal) FROM @schema@.table_columns(target) c) IS DISTINCT FROM (SELECT array_agg(a.attname::text ORDER BY a.attnum)
+                FROM pg_attribute a WHERE a.attrelid = target AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated <> 'v')
+           OR r.name NOT IN (SELECT c.name FROM @schema@.table_columns(target) c)
            OR (policy ? 'places' AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = coalesce(pg_partition_root(target), target)
                AND a.attname = r.name AND NOT a.attisdropped AND a.attnum = (policy -> 'places' ->> r.name)::integer)));
     image_fields text := '';      -- "name" expressions of the stored image
@@ -25,7 +29,8 @@ DECLARE
     raw_new text := '';
     pairs text := '';             -- old, new and difference of every column
     any_difference text := '';
-    changed_names text := '';
+    name_parts jsonb := '{}';
+    changed_names text;
     before_fields text := '';
     key_new text := '';
     key_old text := '';
@@ -37,6 +42,8 @@ DECLARE
     reference text;
     stored text;
     stored_old text;
+    exact boolean := @schema@.sees_row_type(target);
+    pinned text;
     mask_literal text := format('%L::pg_catalog.text', policy ->> 'mask_placeholder');
     new_prefix text := CASE WHEN source = 'row' THEN CASE WHEN fresh THEN '($5).' ELSE 'NEW.' END ELSE '' END;
     old_prefix text := CASE WHEN source = 'row' THEN CASE WHEN fresh THEN '($6).' ELSE 'OLD.' END ELSE '' END;
@@ -44,7 +51,6 @@ DECLARE
     from_old text := CASE source WHEN 'transition' THEN E'\n            FROM old_rows' ELSE '' END;
     lateral_open text := '';
     guard text := '';
-    seed text := @schema@.table_seed(table_schema, table_name)::text;
     head text;
     image text;
     position_values text := CASE WHEN fresh
@@ -54,10 +60,13 @@ DECLARE
 BEGIN
     FOR col IN
         SELECT c.name, c.type_id, policy -> 'mask' ? c.name AS masked, policy -> 'except_columns' ? c.name AS excepted,
-               c.name = ANY (keys) AS is_key, @schema@.type_route(c.type_id) AS route
+               c.name = ANY (keys) AS is_key,
+               -- Where the row type cannot be seen, a type with a name of its own cannot be pinned either: as text.
+               CASE WHEN fresh AND NOT exact AND c.type_id >= 16384 THEN 'text' ELSE @schema@.type_route(c.type_id) END AS route
         FROM @schema@.table_columns(target) c
         WHERE NOT policy -> 'exclude' ? c.name
-        ORDER BY c.name COLLATE "C"
+        -- The order in which jsonb keeps its keys: sorting what is sorted is cheap.
+        ORDER BY octet_length(c.name), c.name COLLATE "C"
     LOOP
         n := n + 1;
         slot := CASE WHEN n = 1 THEN '' ELSE ', ' END;
@@ -65,11 +74,16 @@ BEGIN
         stand_ins := stand_ins || slot || format('NULL::pg_catalog.%I AS %I',
             CASE WHEN col.route = 'text' THEN 'text' ELSE (SELECT typname FROM pg_type WHERE oid = @schema@.base_type(col.type_id)) END, col.name);
         reference := CASE WHEN op = 'delete' THEN old_prefix ELSE new_prefix END || quote_ident(col.name);
-        IF op = 'update' THEN
-            stored := CASE WHEN col.masked THEN mask_literal ELSE @schema@.stored_expression('p.n' || n, col.type_id) END;
-            stored_old := CASE WHEN col.masked THEN mask_literal ELSE @schema@.stored_expression('p.o' || n, col.type_id) END;
+        IF fresh AND NOT exact AND col.route <> 'text' THEN
+            pinned := '@schema@.pin(%s, NULL::' || @schema@.type_name(col.type_id) || ')';
         ELSE
-            stored := CASE WHEN col.masked THEN mask_literal ELSE @schema@.stored_expression(reference, col.type_id) END;
+            pinned := '%s';
+        END IF;
+        IF op = 'update' THEN
+            stored := CASE WHEN col.masked THEN mask_literal ELSE @schema@.stored_expression(format(pinned, 'p.n' || n), col.route) END;
+            stored_old := CASE WHEN col.masked THEN mask_literal ELSE @schema@.stored_expression(format(pinned, 'p.o' || n), col.route) END;
+        ELSE
+            stored := CASE WHEN col.masked THEN mask_literal ELSE @schema@.stored_expression(format(pinned, reference), col.route) END;
         END IF;
         -- A deleted row keeps what changed_from keeps.
         IF op <> 'delete' OR NOT col.excepted OR col.is_key THEN
@@ -78,11 +92,10 @@ BEGIN
         IF op = 'update' THEN
             raw_old := raw_old || slot || format('%s AS c%s', old_prefix || quote_ident(col.name), n);
             raw_new := raw_new || slot || format('%s AS c%s', new_prefix || quote_ident(col.name), n);
-            -- Image comparison: built in, NULL-safe, exact for every type, and nothing that search_path could shadow.
-            pairs := pairs || slot || format(E'\n                o.c%1$s AS o%1$s, n.c%1$s AS n%1$s, ROW(o.c%1$s)::pg_catalog.record OPERATOR(pg_catalog.*<>) ROW(n.c%1$s)::pg_catalog.record AS d%1$s', n);
+            pairs := pairs || slot || format(E'\n                o.c%1$s AS o%1$s, n.c%1$s AS n%1$s, %2$s AS d%1$s', n, @schema@.difference_expression('o.c' || n, 'n.c' || n, CASE WHEN pinned = '%s' THEN col.type_id END));
             any_difference := any_difference || CASE WHEN n = 1 THEN '' ELSE ' OR ' END || 'p.d' || n;
             IF NOT col.excepted THEN
-                changed_names := changed_names || CASE WHEN changed_names = '' THEN '' ELSE ', ' END || format('CASE WHEN p.d%s THEN %s END', n, literal);
+                name_parts := name_parts || jsonb_build_object(col.name, format('CASE WHEN p.d%s THEN %s END', n, literal));
                 before_fields := before_fields || format(E'\n            OPERATOR(pg_catalog.||) CASE WHEN p.d%s THEN pg_catalog.jsonb_build_object(%s, %s) ELSE ''{}'' END', n, literal, stored_old);
             END IF;
             IF col.is_key THEN
@@ -96,10 +109,11 @@ BEGIN
     END LOOP;
     key_new := CASE WHEN key_new = '' THEN 'NULL::pg_catalog.jsonb' ELSE format('pg_catalog.jsonb_build_object(%s)', key_new) END;
     key_old := CASE WHEN key_old = '' THEN 'NULL::pg_catalog.jsonb' ELSE format('CASE WHEN %s THEN pg_catalog.jsonb_build_object(%s) END', key_differs, key_old) END;
+    changed_names := (SELECT string_agg(value, ', ' ORDER BY key COLLATE "C") FROM jsonb_each_text(name_parts));
     IF n = 0 THEN
         RETURN NULL;  -- nothing left to record
     END IF;
-    IF NOT fresh AND source = 'transition' THEN
+    IF NOT fresh AND source = 'transition' AND op <> 'update' THEN
         -- A column that is gone resolves one level further out, to its stand-in, so that the text still parses.
         lateral_open := format(E'(SELECT %s) AS absent\nCROSS JOIN LATERAL ', stand_ins);
         guard := format(E'\nWHERE @schema@.has_shape(%L, %L)', stem, @schema@.table_shape(target));
@@ -107,15 +121,16 @@ BEGIN
     head := format('INSERT INTO @schema@.audit_changes (transaction_id, xid, captured_at, table_schema, table_name, op, table_pk, key_hash%s)',
         CASE op WHEN 'insert' THEN ', data_after' WHEN 'delete' THEN ', changed_from' ELSE ', previous_pk, previous_key_hash, data_after, changed_fields, changed_from' END
         || CASE WHEN missing IS NULL THEN '' ELSE ', withheld' END);
-    head := head || format(E'\nSELECT %s, %L, %L, %L, k.pk, pg_catalog.jsonb_hash_extended(k.pk, %s)', position_values, table_schema, table_name, op, seed);
+    head := head || format(E'\nSELECT %s, %L, %L, %L, k.pk, %s', position_values, table_schema, table_name, op,
+        @schema@.key_hash_expression(target, keys, 'k.pk', table_schema, table_name));
 
     IF op = 'update' THEN
         image := CASE WHEN missing IS NOT NULL OR lean THEN 'NULL::pg_catalog.jsonb' ELSE 'pg_catalog.to_jsonb(i.*)' END;
-        RETURN head || format(E', k.previous_pk, pg_catalog.jsonb_hash_extended(k.previous_pk, %s), k.image, k.changed_fields, k.changed_from', seed)
+        RETURN head || format(E', k.previous_pk, CASE WHEN k.previous_pk IS NULL THEN NULL ELSE %s END, k.image, k.changed_fields, k.changed_from', @schema@.key_hash_expression(target, keys, 'k.previous_pk', table_schema, table_name))
             || CASE WHEN missing IS NULL THEN '' ELSE ', ' || withheld END
             || E'\nFROM ' || lateral_open || E'(\n    SELECT ' || key_new || ' AS pk, ' || key_old || ' AS previous_pk, ' || image || E' AS image,\n        '
             || CASE WHEN missing IS NOT NULL THEN 'NULL::pg_catalog.text[] AS changed_fields, NULL::pg_catalog.jsonb AS changed_from'
-               ELSE format('pg_catalog.array_remove(ARRAY[%s]::pg_catalog.text[], NULL) AS changed_fields', changed_names)
+               ELSE format('pg_catalog.array_remove(ARRAY[%s]::pg_catalog.text[], NULL) AS changed_fields', coalesce(changed_names, ''))
                     || CASE WHEN policy -> 'before_values' = 'true' THEN E',\n        ''{}''::pg_catalog.jsonb' || before_fields || ' AS changed_from'
                             ELSE ', NULL::pg_catalog.jsonb AS changed_from' END END
             || E'\n    FROM (\n            SELECT ' || pairs || E'\n            FROM '

@@ -72,7 +72,7 @@ LANGUAGE sql STABLE AS $body$
     SELECT pg_catalog.concat(pg_catalog.pg_current_xact_id()::pg_catalog.text, ' ', pg_catalog.hashtextextended(pg_catalog.concat(
         pg_catalog.current_setting('threadline.actor_ref', true), E'\n',
         pg_catalog.current_setting('threadline.context', true)), 0)::pg_catalog.text,
-        '/', pg_catalog.current_setting('threadline.action', true), ' ')
+        '/', pg_catalog.current_setting(@action_setting@, true), ' ')
 $body$;
 
 -- The units this transaction has opened so far, oldest first: '<xid> <digest>/<action>=<id>=<ctid> ..'.
@@ -103,7 +103,7 @@ DECLARE
     units pg_catalog.text := pg_catalog.current_setting(@units_setting@, true);
     actor_text pg_catalog.text := pg_catalog.current_setting('threadline.actor_ref', true);
     context_text pg_catalog.text := pg_catalog.current_setting('threadline.context', true);
-    action_text pg_catalog.text := pg_catalog.current_setting('threadline.action', true);
+    action_text pg_catalog.text := pg_catalog.current_setting(@action_setting@, true);
     setting pg_catalog.text := 'threadline.actor_ref';
     this_action pg_catalog.int8;
     actor pg_catalog.jsonb;
@@ -167,7 +167,7 @@ BEGIN
     PERFORM @schema@.parse_context(actor_ref::pg_catalog.text, context::pg_catalog.text);
     PERFORM pg_catalog.set_config('threadline.actor_ref', pg_catalog.concat(actor_ref::pg_catalog.text), true);
     PERFORM pg_catalog.set_config('threadline.context', pg_catalog.concat(context::pg_catalog.text), true);
-    PERFORM pg_catalog.set_config('threadline.action', '', true);
+    PERFORM pg_catalog.set_config(@action_setting@, '', true);
 END $body$;
 
 -- Enters a nested context and returns what leave_context needs to restore the outer one, its action included: a
@@ -178,11 +178,11 @@ DECLARE
     previous pg_catalog.text := pg_catalog.jsonb_build_object(
         'actor_ref', pg_catalog.concat(pg_catalog.current_setting('threadline.actor_ref', true)),
         'context', pg_catalog.concat(pg_catalog.current_setting('threadline.context', true)),
-        'action', pg_catalog.concat(pg_catalog.current_setting('threadline.action', true)))::pg_catalog.text;
+        'action', pg_catalog.concat(pg_catalog.current_setting(@action_setting@, true)))::pg_catalog.text;
 BEGIN
     PERFORM pg_catalog.set_config('threadline.actor_ref', pg_catalog.concat(actor_ref), true);
     PERFORM pg_catalog.set_config('threadline.context', pg_catalog.concat(context), true);
-    PERFORM pg_catalog.set_config('threadline.action', '', true);
+    PERFORM pg_catalog.set_config(@action_setting@, '', true);
     RETURN previous;
 END $body$;
 
@@ -193,7 +193,7 @@ DECLARE
 BEGIN
     PERFORM pg_catalog.set_config('threadline.actor_ref', outer_context OPERATOR(pg_catalog.->>) 'actor_ref', true);
     PERFORM pg_catalog.set_config('threadline.context', outer_context OPERATOR(pg_catalog.->>) 'context', true);
-    PERFORM pg_catalog.set_config('threadline.action', outer_context OPERATOR(pg_catalog.->>) 'action', true);
+    PERFORM pg_catalog.set_config(@action_setting@, outer_context OPERATOR(pg_catalog.->>) 'action', true);
 END $body$;
 
 -- Records a semantic action and makes it the current one: it covers the changes that follow it in the same context.
@@ -255,7 +255,7 @@ BEGIN
         PERFORM set_config(@units_setting@,
             rtrim(replace(units || ' ', ' ' || place || ' ', format(' %s/%s:%s=%s=%s ', split_part(unit, '/', 1), this_xid, new_id, earlier, moved))), true);
     END IF;
-    PERFORM set_config('threadline.action', this_xid || ':' || new_id, true);
+    PERFORM set_config(@action_setting@, this_xid || ':' || new_id, true);
     RETURN new_id;
 END $body$;
 

@@ -71,7 +71,7 @@ CREATE OR REPLACE FUNCTION @schema@.grant_reader(role_name name) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $body$
 BEGIN
     EXECUTE format('GRANT SELECT ON @schema@.audit_transactions, @schema@.audit_changes, @schema@.audit_actions, @schema@.audited_tables, @schema@.kernel_versions, @schema@.retention_runs TO %I', role_name);
-    EXECUTE format('GRANT EXECUTE ON FUNCTION @schema@.table_seed(text, text) TO %I', role_name);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION @schema@.table_hash(text, text), @schema@.key_hash(text, text, jsonb) TO %I', role_name);
 END $body$;
 
 SELECT @schema@.apply_rights();

@@ -1,0 +1,244 @@
+//! The arguments of every command.
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use std::ffi::OsString;
+use threadline_core::{ActorRef, ChangeOp, Cursor, Manifest, RowHistory, Schema, Timeline};
+use time::OffsetDateTime;
+
+use crate::key::Key;
+use crate::moment;
+use crate::name::TableName;
+use crate::policy::PolicyArgs;
+
+/// Audit trail for PostgreSQL: install it, choose what it captures, and read who changed what, and why.
+#[derive(Debug, Parser)]
+#[command(
+    name = "threadline",
+    version,
+    max_term_width = 100,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "Exit codes: 0 done; 1 the answer is no, or the server refused; 2 wrong usage or input; 3 the database \
+                  cannot be reached or the kernel is not installed."
+)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Global {
+    /// The database, as postgres://user@host/database
+    #[arg(long, global = true, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
+    pub(crate) database_url: Option<String>,
+
+    /// The schema of the kernel and the trail
+    #[arg(long, global = true, value_name = "NAME", default_value = "threadline")]
+    pub(crate) schema: Schema,
+
+    /// Print one JSON document
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Install the kernel and the trail, or upgrade them in place
+    ///
+    /// Does nothing when they are up to date. Needs the right to create a schema in the database; with the right to
+    /// create roles, everything is given to a role without login.
+    Install(Install),
+    /// Remove the kernel, the capture triggers and the whole trail
+    ///
+    /// Your tables are not touched. What the trail recorded is gone afterwards.
+    Uninstall(Uninstall),
+    /// Print the SQL that enable would run, and run nothing
+    Plan(Capture),
+    /// Capture a table from now on, or change the policy of one that is captured
+    ///
+    /// The options are the whole policy: what is not said is the default, whatever the table was captured with before.
+    Enable(Enable),
+    /// List changes, newest first
+    Timeline(TimelineArgs),
+    /// List what happened to one row, newest first
+    History(HistoryArgs),
+    /// Print a row as it was at some time
+    AsOf(AsOfArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Install {
+    /// Print the script and run nothing; needs no database
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Uninstall {
+    /// Yes, remove the trail
+    #[arg(long)]
+    pub(crate) yes: bool,
+
+    /// Print the script and run nothing; needs no database
+    #[arg(long, conflicts_with = "yes")]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Enable {
+    #[command(flatten)]
+    pub(crate) capture: Capture,
+
+    /// Print the SQL and run nothing, as plan does
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Capture {
+    /// The table as in SQL: posts, billing.invoices, '"My table"'
+    #[arg(value_name = "TABLE")]
+    pub(crate) table: Option<TableName>,
+
+    #[command(flatten)]
+    pub(crate) policy: PolicyArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TimelineArgs {
+    /// Of this table, by the name it has today: posts, billing.invoices, '"My table"'
+    #[arg(long, value_name = "TABLE")]
+    pub(crate) table: Option<TableName>,
+
+    /// Of the row with this key: {"id": 7}, or the value alone if the key is one column
+    #[arg(long, value_name = "KEY", requires = "table", allow_hyphen_values = true)]
+    pub(crate) key: Option<Key>,
+
+    /// Of this kind
+    #[arg(long, value_parser = op())]
+    pub(crate) op: Option<ChangeOp>,
+
+    /// By this actor: user:42, anonymous, or nobody for changes that nobody was named for
+    #[arg(long, value_name = "ACTOR", value_parser = actor)]
+    pub(crate) actor: Option<ActorFilter>,
+
+    /// Covered by an action of this name
+    #[arg(long, value_name = "NAME")]
+    pub(crate) action: Option<String>,
+
+    /// Recorded under this correlation id
+    #[arg(long, value_name = "ID")]
+    pub(crate) correlation_id: Option<String>,
+
+    /// Recorded under this request id
+    #[arg(long, value_name = "ID")]
+    pub(crate) request_id: Option<String>,
+
+    /// Recorded under this job id
+    #[arg(long, value_name = "ID")]
+    pub(crate) job_id: Option<String>,
+
+    /// Of this audit transaction
+    #[arg(long, value_name = "N")]
+    pub(crate) transaction: Option<i64>,
+
+    /// At this time or later: 2026-11-23T15:04:05Z, "10m ago"
+    #[arg(long, value_name = "TIME", value_parser = moment::parse)]
+    pub(crate) since: Option<OffsetDateTime>,
+
+    /// At this time or earlier
+    #[arg(long, value_name = "TIME", value_parser = moment::parse)]
+    pub(crate) until: Option<OffsetDateTime>,
+
+    /// At most so many changes, 1 to 1000
+    #[arg(long, value_name = "N", default_value_t = Timeline::DEFAULT_LIMIT, value_parser = limit(Timeline::MAX_LIMIT))]
+    pub(crate) limit: u32,
+
+    /// Go on where an earlier page ended
+    #[arg(long, value_name = "CURSOR")]
+    pub(crate) cursor: Option<Cursor>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HistoryArgs {
+    #[command(flatten)]
+    pub(crate) row: Row,
+
+    /// At most so many changes, 1 to 1000
+    #[arg(long, value_name = "N", default_value_t = RowHistory::DEFAULT_LIMIT, value_parser = limit(RowHistory::MAX_LIMIT))]
+    pub(crate) limit: u32,
+
+    /// Go on where an earlier page ended
+    #[arg(long, value_name = "CURSOR")]
+    pub(crate) cursor: Option<Cursor>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AsOfArgs {
+    #[command(flatten)]
+    pub(crate) row: Row,
+
+    /// The time: 2026-11-23T15:04:05Z, "10m ago"
+    #[arg(long, value_name = "TIME", value_parser = moment::parse)]
+    pub(crate) at: OffsetDateTime,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Row {
+    /// The table as in SQL: posts, billing.invoices, '"My table"'
+    #[arg(value_name = "TABLE")]
+    pub(crate) table: TableName,
+
+    /// The row's key: {"id": 7}, or the value alone if the key is one column
+    #[arg(value_name = "KEY", allow_negative_numbers = true)]
+    pub(crate) key: Key,
+}
+
+/// Who to look for; `None` is nobody.
+#[derive(Clone, Debug)]
+pub(crate) struct ActorFilter(pub(crate) Option<ActorRef>);
+
+fn actor(text: &str) -> Result<ActorFilter, threadline_core::Error> {
+    let text = text.trim();
+    Ok(ActorFilter(match text {
+        "nobody" => None,
+        _ if text.starts_with('{') => Some(ActorRef::from_json(text)?),
+        _ => Some(text.parse()?),
+    }))
+}
+
+fn op() -> impl TypedValueParser<Value = ChangeOp> {
+    PossibleValuesParser::new(["insert", "update", "delete", "truncate"]).try_map(|text| text.parse::<ChangeOp>())
+}
+
+fn limit(most: u32) -> clap::builder::RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(1..=i64::from(most))
+}
+
+impl Arguments {
+    /// Reads the arguments. Without a manifest there is nothing to act on but the table that is named.
+    pub(crate) fn read(manifest: &Manifest, arguments: Vec<OsString>) -> Result<Self, clap::Error> {
+        let mut command = Self::command();
+        if manifest.tables().is_empty() {
+            for name in ["plan", "enable"] {
+                command = command.mut_subcommand(name, |sub| sub.mut_arg("table", |table| table.required(true)));
+            }
+        }
+        Self::from_arg_matches(&command.try_get_matches_from_mut(arguments)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_holds() {
+        Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,188 @@
+//! What the catalog tells about the names that the user gave.
+
+use serde::Deserialize;
+use serde_json::Value;
+use threadline_core::{CapturePolicy, Error, Operation, Schema, Statement};
+
+use crate::database::Database;
+use crate::failure::Failure;
+use crate::name::TableName;
+
+/// Where a table is, as far as the catalog knows.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    /// `None` when the name came without a schema and the search path does not lead to such a table.
+    pub(crate) schema: Option<String>,
+    pub(crate) table: String,
+}
+
+impl Found {
+    /// The schema to look in when the catalog does not know.
+    pub(crate) fn schema_or_public(&self) -> &str {
+        self.schema.as_deref().unwrap_or("public")
+    }
+}
+
+/// A table that must exist.
+pub(crate) async fn existing_table(database: &Database, name: &TableName) -> Result<Found, Failure> {
+    if let Some(found) = regclass(database, name).await? {
+        return Ok(found);
+    }
+    let mut failure = Failure::refused("unknown_table", format!("there is no table {name}"))
+        .remedy("Name the schema as well if it is not on the search path")
+        .about_table(name);
+    if name.was_folded() {
+        failure =
+            failure.remedy(format!("Unquoted letters mean lower case. For a name with capitals write '\"{name}\"'"));
+    }
+    Err(failure)
+}
+
+/// A table that may be gone by now: its history is still there.
+pub(crate) async fn known_table(database: &Database, name: &TableName) -> Result<Found, Failure> {
+    Ok(regclass(database, name)
+        .await?
+        .unwrap_or_else(|| Found { schema: name.schema.clone(), table: name.table.clone() }))
+}
+
+async fn regclass(database: &Database, name: &TableName) -> Result<Option<Found>, Failure> {
+    let found = database.read(&Regclass(name)).await?;
+    Ok(found.map(|row| Found { schema: Some(row.schema), table: row.name }))
+}
+
+/// The table that a name leads to, by the search path when it has no schema.
+struct Regclass<'a>(&'a TableName);
+
+#[derive(Deserialize)]
+struct Relation {
+    schema: String,
+    name: String,
+}
+
+impl Operation for Regclass<'_> {
+    type Output = Option<Relation>;
+
+    fn statement(&self, _: &Schema) -> Result<Statement, Error> {
+        let sql = "SELECT pg_catalog.json_build_object('schema', n.nspname, 'name', c.relname)::text \
+                   FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace \
+                   WHERE c.oid = pg_catalog.to_regclass($1::text)";
+        Ok(Statement::new(sql).bind(self.0.quoted()?))
+    }
+
+    fn decode(&self, rows: Vec<String>) -> Result<Option<Relation>, Error> {
+        optional(&rows)
+    }
+}
+
+/// The key of a captured table, when it is one column.
+pub(crate) enum SingleKey {
+    Typed { type_name: String, built_in: bool },
+    Unknown,
+}
+
+pub(crate) async fn single_key(database: &Database, table: &Found) -> Result<SingleKey, Failure> {
+    let column = database.read(&KeyType(table)).await?;
+    Ok(match column {
+        Some(KeyColumn { type_name, built_in }) => SingleKey::Typed { type_name, built_in },
+        None => SingleKey::Unknown,
+    })
+}
+
+struct KeyType<'a>(&'a Found);
+
+#[derive(Deserialize)]
+struct KeyColumn {
+    type_name: String,
+    built_in: bool,
+}
+
+impl Operation for KeyType<'_> {
+    type Output = Option<KeyColumn>;
+
+    fn statement(&self, schema: &Schema) -> Result<Statement, Error> {
+        let sql = format!(
+            "SELECT pg_catalog.json_build_object('type_name', pg_catalog.format_type(a.atttypid, NULL), \
+                 'built_in', t.typnamespace = 'pg_catalog'::pg_catalog.regnamespace)::text \
+             FROM {schema}.audited_tables AS e \
+             JOIN pg_catalog.pg_namespace AS n ON n.nspname = e.table_schema \
+             JOIN pg_catalog.pg_class AS c ON c.relnamespace = n.oid AND c.relname = e.table_name \
+             JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attname = e.key_columns[1] \
+             JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid \
+             WHERE e.table_schema = $1::text AND e.table_name = $2::text \
+                 AND pg_catalog.cardinality(e.key_columns) = 1 AND NOT a.attisdropped \
+             ORDER BY e.disabled_at IS NULL DESC LIMIT 1",
+            schema = schema.quoted(),
+        );
+        Ok(Statement::new(sql).bind(self.0.schema_or_public()).bind(&*self.0.table))
+    }
+
+    fn decode(&self, rows: Vec<String>) -> Result<Option<KeyColumn>, Error> {
+        optional(&rows)
+    }
+}
+
+/// The text as the type writes it, in the JSON form that the trail has it in.
+pub(crate) async fn cast(database: &Database, text: &str, type_name: &str, built_in: bool) -> Result<Value, Failure> {
+    let cast = Cast { text, type_name, built_in };
+    database.read(&cast).await.map_err(|failure| {
+        if failure.is_data_exception() {
+            Failure::refused("invalid_input", format!("the key is no {type_name}"))
+                .remedy("Give the key's value, or the key columns as an object such as {\"id\": 7}")
+        } else {
+            failure
+        }
+    })
+}
+
+struct Cast<'a> {
+    text: &'a str,
+    /// From format_type, which quotes what needs it.
+    type_name: &'a str,
+    built_in: bool,
+}
+
+impl Operation for Cast<'_> {
+    type Output = Value;
+
+    fn statement(&self, _: &Schema) -> Result<Statement, Error> {
+        let value = format!("$1::text::{}", self.type_name);
+        // As capture does: values of other types are kept as their text.
+        let sql = if self.built_in {
+            format!("SELECT pg_catalog.to_jsonb({value})::text")
+        } else {
+            format!("SELECT pg_catalog.to_jsonb(pg_catalog.format('%s', {value}))::text")
+        };
+        Ok(Statement::new(sql).bind(self.text))
+    }
+
+    fn decode(&self, rows: Vec<String>) -> Result<Value, Error> {
+        Ok(optional(&rows)?.unwrap_or_default())
+    }
+}
+
+/// The policy that a table is captured under; `None` when it is not captured.
+pub(crate) struct RecordedPolicy<'a>(pub(crate) &'a Found);
+
+impl Operation for RecordedPolicy<'_> {
+    type Output = Option<CapturePolicy>;
+
+    fn statement(&self, schema: &Schema) -> Result<Statement, Error> {
+        let sql = format!(
+            "SELECT e.policy::text FROM {}.audited_tables AS e \
+             WHERE e.table_schema = $1::text AND e.table_name = $2::text AND e.disabled_at IS NULL",
+            schema.quoted(),
+        );
+        Ok(Statement::new(sql).bind(self.0.schema_or_public()).bind(&*self.0.table))
+    }
+
+    fn decode(&self, rows: Vec<String>) -> Result<Option<CapturePolicy>, Error> {
+        optional(&rows)
+    }
+}
+
+fn optional<T: for<'de> Deserialize<'de>>(rows: &[String]) -> Result<Option<T>, Error> {
+    match rows.first() {
+        Some(row) => row.parse::<threadline_core::Json>()?.decode().map(Some),
+        None => Ok(None),
+    }
+}

@@ -1,0 +1,48 @@
+//! Arguments that make no sense.
+
+use crate::support::bare;
+
+#[test]
+fn wrong_input_is_refused_before_anything_is_connected_to() {
+    let cases: [(&[&str], &str); 16] = [
+        (&["timelines"], "unrecognized subcommand 'timelines'"),
+        (&["enable"], "<TABLE>"),
+        (&["plan"], "<TABLE>"),
+        (&["enable", "a.b.c"], "more than two parts"),
+        (&["enable", "my table"], "needs double quotes"),
+        (&["enable", "posts", "--images", "fat"], "possible values: full, lean"),
+        (&["enable", "posts", "--truncate", "ignore"], "possible values: event, rows, refuse"),
+        (&["enable", "posts", "--before-values", "maybe"], "possible values: true, false"),
+        (&["timeline", "--op", "merge"], "possible values: insert, update, delete, truncate"),
+        (&["timeline", "--actor", "robot:7"], "the actor's type is not known"),
+        (&["timeline", "--key", "7"], "--table <TABLE>"),
+        (&["timeline", "--limit", "0"], "0 is not in 1..=1000"),
+        (&["timeline", "--cursor", "garbage"], "cursor is malformed"),
+        (&["timeline", "--since", "2026-11-23 15:04:05"], "it has no offset from UTC"),
+        (&["history", "posts", "{id: 7}"], "key is not JSON"),
+        (&["as-of", "posts", "7"], "--at <TIME>"),
+    ];
+    for (arguments, message) in cases {
+        let stderr = bare(arguments).failed(2);
+        assert!(stderr.contains(message), "{arguments:?}: {stderr}");
+    }
+}
+
+#[test]
+fn a_schema_that_cannot_be_is_refused() {
+    for schema in ["", "pg_catalog", "it's"] {
+        let stderr = bare(&["--schema", schema, "install", "--dry-run"]).failed(2);
+        assert!(stderr.contains("--schema <NAME>"), "{stderr}");
+    }
+}
+
+#[test]
+fn filters_that_contradict_each_other_are_refused() {
+    let database = crate::support::story();
+    let stderr = crate::support::on(&database, &["timeline", "--since", "now", "--until", "1h ago"]).failed(2);
+    assert!(stderr.contains("since is later than until"), "{stderr}");
+    let stderr = crate::support::on(&database, &["timeline", "--correlation-id", " "]).failed(2);
+    assert!(stderr.contains("correlation_id"), "{stderr}");
+    let stderr = crate::support::on(&database, &["timeline", "--table", "no_such"]).failed(2);
+    assert!(stderr.contains("table no_such is not captured"), "{stderr}");
+}

@@ -1,0 +1,11 @@
+//! The program `threadline`, run as users run it.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod capture;
+mod connection;
+mod embedded;
+mod help;
+mod input;
+mod install;
+mod reads;
+mod support;

@@ -1,0 +1,10 @@
+//! What code that audits with sqlx needs in scope: `use threadline_sqlx::prelude::*`.
+//!
+//! [`Error`](crate::Error) is not among it: most programs have one of their own.
+
+pub use threadline_core::{
+    Action, ActionStatus, ActorRef, AsOf, AuditContext, AuditedTable, CapturePolicy, IsolationLevel, Manifest, Outcome,
+    RowHistory, Timeline, TransactionOptions,
+};
+
+pub use crate::{AuditedPool, AuditedTransaction, BeginAudited, RetryPolicy, Session, Trail, attach};
