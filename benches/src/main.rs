@@ -67,21 +67,14 @@ fn run(options: &Options) -> Result<()> {
     }
     let workloads = options.workloads();
     let samples = measure::measure(&mut subjects, &workloads, options)?;
-    let growths = if options.no_growth {
-        Vec::new()
-    } else {
-        growth::measure(&mut subjects, &workloads, amount)?
-    };
+    let growths = if options.no_growth { Vec::new() } else { growth::measure(&mut subjects, &workloads, amount)? };
     let clock = subjects.first().map_or("", |subject| subject.measured().clock().label());
     let statistic = format!("{:?}", options.statistic).to_lowercase();
     let mut setting = vec![
         ("server", format!("PostgreSQL {}", server.version())),
         ("figures", format!("{clock}, {statistic} of {} rounds", options.rounds)),
         ("core", core),
-        (
-            "amount",
-            format!("{} transactions (a to d), {} rows (e to g)", amount.transactions, amount.rows),
-        ),
+        ("amount", format!("{} transactions (a to d), {} rows (e to g)", amount.transactions, amount.rows)),
         ("context", format!("{:?}", options.context).to_lowercase()),
     ];
     if !options.without.is_empty() {

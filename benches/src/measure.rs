@@ -30,11 +30,7 @@ pub(crate) struct Cost {
 }
 
 /// Runs every workload on every subject once per round. The first subject is what the others are compared with.
-pub(crate) fn measure(
-    subjects: &mut [Subject],
-    workloads: &[Workload],
-    options: &Options,
-) -> Result<Samples> {
+pub(crate) fn measure(subjects: &mut [Subject], workloads: &[Workload], options: &Options) -> Result<Samples> {
     let Options { rounds, statistic, .. } = *options;
     let amount = options.amount();
     let mut figures = vec![vec![Vec::with_capacity(rounds); subjects.len()]; workloads.len()];
@@ -107,11 +103,7 @@ fn quantile(mut figures: Vec<f64>, at: f64) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "a handful of rounds")]
     let place = at * last as f64;
     let (low, high) = (place.floor(), place.ceil());
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "between nought and the last index"
-    )]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between nought and the last index")]
     let (low_value, high_value) = (figures[low as usize], figures[high as usize]);
     low_value + (high_value - low_value) * (place - low)
 }

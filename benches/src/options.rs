@@ -137,10 +137,6 @@ impl Options {
 
     /// The workloads to run.
     pub(crate) fn workloads(&self) -> Vec<Workload> {
-        if self.only.is_empty() {
-            Workload::value_variants().to_vec()
-        } else {
-            self.only.clone()
-        }
+        if self.only.is_empty() { Workload::value_variants().to_vec() } else { self.only.clone() }
     }
 }

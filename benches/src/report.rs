@@ -48,17 +48,13 @@ impl Report {
     }
 
     fn cost_table(&self) -> Table {
-        let mut table = Table::new([
-            "workload", "variant", "us", "+-", "added us", "target", "times bare", "target", "verdict",
-        ]);
+        let mut table =
+            Table::new(["workload", "variant", "us", "+-", "added us", "target", "times bare", "target", "verdict"]);
         for workload in self.samples.workloads().iter().copied() {
             for (subject, variant) in self.variants.iter().enumerate() {
                 let cost = self.samples.cost(workload, subject);
-                let label = if subject == 0 {
-                    format!("{}. {}", workload.letter(), workload.label())
-                } else {
-                    String::new()
-                };
+                let label =
+                    if subject == 0 { format!("{}. {}", workload.letter(), workload.label()) } else { String::new() };
                 let mut row = vec![label, variant.name.clone(), figure(cost.total), figure(cost.spread)];
                 if variant.kind != Kind::Bare {
                     let target = targets::cost(workload, variant.kind);
@@ -78,7 +74,16 @@ impl Report {
 
     fn growth_table(&self) -> Table {
         let mut table = Table::new([
-            "bytes per change", "variant", "heap", "toast", "indexes", "stored", "target", "verdict", "WAL", "WAL added",
+            "bytes per change",
+            "variant",
+            "heap",
+            "toast",
+            "indexes",
+            "stored",
+            "target",
+            "verdict",
+            "WAL",
+            "WAL added",
         ]);
         for growth in &self.growths {
             let variant = &self.variants[growth.subject];

@@ -27,15 +27,10 @@ pub(crate) struct Session {
 impl Session {
     /// Connects.
     pub(crate) fn open(runtime: &Rc<Runtime>, url: &str) -> Result<Self> {
-        let options = PgConnectOptions::from_str(url)?
-            .application_name("threadline-benches")
-            .disable_statement_logging();
+        let options =
+            PgConnectOptions::from_str(url)?.application_name("threadline-benches").disable_statement_logging();
         let connection = runtime.block_on(options.connect())?;
-        let mut session = Self {
-            runtime: Rc::clone(runtime),
-            connection,
-            clock: Clock::Wall,
-        };
+        let mut session = Self { runtime: Rc::clone(runtime), connection, clock: Clock::Wall };
         let pid = session.text("SELECT pg_backend_pid()")?;
         session.clock = Clock::of_process(&pid);
         Ok(session)
@@ -54,20 +49,13 @@ impl Session {
     /// Sends statements in one message of the simple protocol.
     pub(crate) fn batch(&mut self, sql: &str) -> Result<()> {
         let statement = sqlx::raw_sql(AssertSqlSafe(sql));
-        self.runtime
-            .block_on(statement.execute(&mut self.connection))
-            .map_err(|error| failed(sql, &error))?;
+        self.runtime.block_on(statement.execute(&mut self.connection)).map_err(|error| failed(sql, &error))?;
         Ok(())
     }
 
     /// The first column of the first row, as text; empty when there is none or it is NULL.
     pub(crate) fn text(&mut self, sql: &str) -> Result<String> {
-        Ok(self
-            .rows(sql)?
-            .into_iter()
-            .flatten()
-            .next()
-            .unwrap_or_default())
+        Ok(self.rows(sql)?.into_iter().flatten().next().unwrap_or_default())
     }
 
     /// Every row, each value as text.
@@ -98,9 +86,7 @@ impl Session {
         for parameter in parameters {
             query = query.bind(*parameter);
         }
-        self.runtime
-            .block_on(query.execute(&mut self.connection))
-            .map_err(|error| failed(sql, &error))?;
+        self.runtime.block_on(query.execute(&mut self.connection)).map_err(|error| failed(sql, &error))?;
         Ok(())
     }
 }

@@ -73,11 +73,7 @@ impl Experiment {
     /// Without each of a few parts of capture in turn.
     pub(crate) fn profile(server: &Server, runtime: &Rc<Runtime>, whole: Variant) -> Result<Self> {
         let mut subject = Subject::prepare(server, runtime, whole.clone())?;
-        let mut parts = vec![Part {
-            label: "any context".into(),
-            alterations: Vec::new(),
-            context: Context::None,
-        }];
+        let mut parts = vec![Part { label: "any context".into(), alterations: Vec::new(), context: Context::None }];
         for (label, sql) in PARTS {
             let alterations = if let Some(name) = replaced_function(sql) {
                 // A replacement of what does not exist would cost nothing and look like a finding.
@@ -124,7 +120,8 @@ impl Experiment {
             row.extend(cells);
             row
         };
-        let each = |cell: &dyn Fn(Workload) -> String| samples.workloads().iter().map(|workload| cell(*workload)).collect();
+        let each =
+            |cell: &dyn Fn(Workload) -> String| samples.workloads().iter().map(|workload| cell(*workload)).collect();
         table.row(line("us per unit", each(&|workload| workload.letter().to_string())));
         table.row(line("the bare table", each(&|workload| figure(samples.cost(workload, 0).total))));
         table.row(line("what capture adds", each(&|workload| figure(samples.cost(workload, 1).added))));

@@ -36,7 +36,9 @@ impl Key {
             Self::Value(text) => text,
         };
         let value = match lookup::single_key(database, table).await? {
-            SingleKey::Typed { type_name, built_in } => lookup::cast(database, text, &type_name, built_in).await?,
+            SingleKey::Typed { type_name, built_in } => {
+                lookup::cast(database, text, table, &type_name, built_in).await?
+            }
             // The table is gone, or its key is not one column, which the read will say.
             SingleKey::Unknown => untyped(text),
         };

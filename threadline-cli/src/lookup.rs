@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 use serde_json::Value;
-use threadline_core::{CapturePolicy, Error, Operation, Schema, Statement};
+use threadline_core::{CapturePolicy, Error, Operation, Schema, Statement, quote_identifier};
 
 use crate::database::Database;
 use crate::failure::Failure;
@@ -64,9 +64,15 @@ impl Operation for Regclass<'_> {
 
     fn statement(&self, _: &Schema) -> Result<Statement, Error> {
         let sql = "SELECT pg_catalog.json_build_object('schema', n.nspname, 'name', c.relname)::text \
-                   FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace \
-                   WHERE c.oid = pg_catalog.to_regclass($1::text)";
-        Ok(Statement::new(sql).bind(self.0.quoted()?))
+                   FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace WHERE ";
+        Ok(match &self.0.schema {
+            // Not by to_regclass, which fails where a reader of the trail has no right to use the table's schema.
+            Some(schema) => Statement::new(format!("{sql} n.nspname = $1::text AND c.relname = $2::text"))
+                .bind(schema)
+                .bind(&self.0.table),
+            None => Statement::new(format!("{sql} c.oid = pg_catalog.to_regclass($1::text)"))
+                .bind(quote_identifier(&self.0.table)?),
+        })
     }
 
     fn decode(&self, rows: Vec<String>) -> Result<Option<Relation>, Error> {
@@ -121,13 +127,23 @@ impl Operation for KeyType<'_> {
     }
 }
 
-/// The text as the type writes it, in the JSON form that the trail has it in.
-pub(crate) async fn cast(database: &Database, text: &str, type_name: &str, built_in: bool) -> Result<Value, Failure> {
+/// The text as the type of the key writes it, in the JSON form that the trail has it in.
+pub(crate) async fn cast(
+    database: &Database,
+    text: &str,
+    table: &Found,
+    type_name: &str,
+    built_in: bool,
+) -> Result<Value, Failure> {
     let cast = Cast { text, type_name, built_in };
     database.read(&cast).await.map_err(|failure| {
         if failure.is_data_exception() {
-            Failure::refused("invalid_input", format!("the key is no {type_name}"))
-                .remedy("Give the key's value, or the key columns as an object such as {\"id\": 7}")
+            let (schema, table) = (table.schema_or_public(), &table.table);
+            Failure::refused(
+                "invalid_input",
+                format!("the key of {schema}.{table} has the type {type_name}, KEY has not"),
+            )
+            .remedy("Give the key's value, or the key columns as an object such as {\"id\": 7}")
         } else {
             failure
         }

@@ -20,15 +20,6 @@ impl TableName {
         Self { schema: Some(schema.to_owned()), table: table.to_owned(), written: format!("{schema}.{table}") }
     }
 
-    /// The name as a cast to regclass reads it, every part quoted.
-    pub(crate) fn quoted(&self) -> Result<String, threadline_core::Error> {
-        let table = quote_identifier(&self.table)?;
-        Ok(match &self.schema {
-            Some(schema) => format!("{}.{table}", quote_identifier(schema)?),
-            None => table,
-        })
-    }
-
     /// Whether unquoted letters were folded to lower case.
     pub(crate) fn was_folded(&self) -> bool {
         !self.written.contains('"') && self.written.bytes().any(|byte| byte.is_ascii_uppercase())
@@ -152,11 +143,5 @@ mod tests {
             assert!(written.parse::<TableName>().is_err(), "{written}");
         }
         assert!("x".repeat(64).parse::<TableName>().is_err());
-    }
-
-    #[test]
-    fn every_part_is_quoted_for_the_server() {
-        let name: TableName = r#"app."x""; DROP TABLE posts; --""#.parse().unwrap();
-        assert_eq!(name.quoted().unwrap(), r#""app"."x""; DROP TABLE posts; --""#);
     }
 }

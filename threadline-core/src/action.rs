@@ -157,7 +157,8 @@ impl Action {
     /// [`is_invalid_action`](Error::is_invalid_action) when a text is out of bounds; [`setting`](Error::setting) names
     /// it.
     pub fn validate(&self) -> Result<(), Error> {
-        bounds::line(&self.name, Limit::Characters(MAX_NAME_CHARACTERS)).map_err(|problem| invalid("name", &problem))?;
+        bounds::line(&self.name, Limit::Characters(MAX_NAME_CHARACTERS))
+            .map_err(|problem| invalid("name", &problem))?;
         let lines = [
             ("verb", &self.verb, Limit::Characters(MAX_WORD_CHARACTERS)),
             ("category", &self.category, Limit::Characters(MAX_WORD_CHARACTERS)),

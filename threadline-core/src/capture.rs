@@ -128,10 +128,8 @@ impl Operation for DisableCapture {
 
 fn with_policy(schema: &Schema, function: &str, table: &AuditedTable) -> Result<Statement, Error> {
     let policy = table.policy.to_json().map_err(|error| error.table_name(&table.schema, &table.table))?;
-    let sql = format!(
-        "SELECT pg_catalog.to_json({}.{function}($1::text::regclass, $2::text::jsonb))::text",
-        schema.quoted()
-    );
+    let sql =
+        format!("SELECT pg_catalog.to_json({}.{function}($1::text::regclass, $2::text::jsonb))::text", schema.quoted());
     Ok(Statement::new(sql).bind(qualified(&table.schema, &table.table)?).bind(policy))
 }
 

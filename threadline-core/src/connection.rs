@@ -23,11 +23,7 @@ pub trait AsyncConnection: Send {
     fn execute_script(&mut self, sql: &str) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
     /// Runs an operation and decodes its answer.
-    fn run<O>(
-        &mut self,
-        schema: &Schema,
-        operation: &O,
-    ) -> impl Future<Output = Result<O::Output, Self::Error>> + Send
+    fn run<O>(&mut self, schema: &Schema, operation: &O) -> impl Future<Output = Result<O::Output, Self::Error>> + Send
     where
         O: Operation + Sync,
     {

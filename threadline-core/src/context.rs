@@ -162,7 +162,9 @@ impl AuditContext {
         if self.actor.is_none() && !self.allow_missing_actor {
             return Err(Error::new(Kind::MissingActor, "the audit context has no actor")
                 .setting_name("actor_ref")
-                .remedy_text("Make it with AuditContext::new(actor), or add .allow_missing_actor() if nobody is responsible"));
+                .remedy_text(
+                    "Make it with AuditContext::new(actor), or add .allow_missing_actor() if nobody is responsible",
+                ));
         }
         self.details.validate()
     }
@@ -281,9 +283,11 @@ impl<'de> Deserialize<'de> for AuditContext {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
+    use crate::quote::tests::scan_literal;
 
     fn context() -> AuditContext {
         AuditContext::new(ActorRef::user("42").unwrap())
@@ -362,6 +366,23 @@ mod tests {
             r#"{"meta":[]}"#,
         ] {
             assert!(serde_json::from_str::<AuditContext>(json).is_err(), "{json}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_in_a_context_leaves_its_literal(id in "[ -~é]{1,20}", key in "\\PC{0,8}", value in "([^\\x00]|['\\\\\";]){0,20}") {
+            let actor = ActorRef::user(format!("u{id}"))?;
+            let context = AuditContext::new(actor.clone()).correlation_id(format!("c{id}")).meta(key, value.as_str());
+            let sql = context.begin_sql(&TransactionOptions::new())?;
+            let rest = sql.strip_prefix("BEGIN; SELECT pg_catalog.set_config('threadline.actor_ref', ");
+            let (actor_text, rest) = rest.and_then(scan_literal).ok_or_else(|| TestCaseError::fail("no actor"))?;
+            let rest = rest.strip_prefix(", true), pg_catalog.set_config('threadline.context', ");
+            let (details, rest) = rest.and_then(scan_literal).ok_or_else(|| TestCaseError::fail("no details"))?;
+            prop_assert_eq!(rest, ", true)");
+            prop_assert_eq!(ActorRef::from_json(&actor_text)?, actor);
+            let read: AuditContext = serde_json::from_str(&details)?;
+            prop_assert_eq!(read.details, context.details);
         }
     }
 }

@@ -1,9 +1,6 @@
 //! Recognising the kernel's errors among the driver's.
 
-use crate::{
-    Error, Schema,
-    error::Kind,
-};
+use crate::{Error, Schema, error::Kind};
 
 /// What a driver tells about a database error; an adapter fills in what its driver exposes.
 ///

@@ -155,8 +155,11 @@ impl Error {
     /// The kernel is missing from the database; for adapters that found out by another way than an error.
     #[must_use]
     pub fn not_installed(schema: &Schema) -> Self {
-        Self::new(Kind::NotInstalled, format!("the kernel is not installed in schema {}, or is too old", schema.quoted()))
-            .remedy_text("Install or upgrade it with `threadline install`, or name the schema it lives in")
+        Self::new(
+            Kind::NotInstalled,
+            format!("the kernel is not installed in schema {}, or is too old", schema.quoted()),
+        )
+        .remedy_text("Install or upgrade it with `threadline install`, or name the schema it lives in")
     }
 
     pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {

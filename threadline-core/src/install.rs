@@ -13,7 +13,9 @@ impl Operation for InstalledVersion {
 
     fn statement(&self, schema: &Schema) -> Result<Statement, Error> {
         let table = format!("{}.kernel_versions", schema.quoted());
-        let query = format!("SELECT pg_catalog.array_to_tsvector(ARRAY[pg_catalog.max(version)::text]) FROM {table} HAVING pg_catalog.max(version) IS NOT NULL");
+        let query = format!(
+            "SELECT pg_catalog.array_to_tsvector(ARRAY[pg_catalog.max(version)::text]) FROM {table} HAVING pg_catalog.max(version) IS NOT NULL"
+        );
         let (table, query) = (quote_literal(&table)?, quote_literal(&query)?);
         // A statement that names a missing table does not even parse. ts_stat runs a query that it is given as text, so
         // the table is looked at only when it is there: in one statement, and without a function of ours.

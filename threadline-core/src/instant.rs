@@ -84,7 +84,8 @@ mod tests {
 
     #[test]
     fn years_that_cannot_be_written_are_refused() {
-        for at in [datetime!(-0001-01-01 0:00 UTC), datetime!(0000-12-31 23:59 UTC), datetime!(0001-01-01 0:00 +01:00)] {
+        for at in [datetime!(-0001-01-01 0:00 UTC), datetime!(0000-12-31 23:59 UTC), datetime!(0001-01-01 0:00 +01:00)]
+        {
             let error = floor(at, "since").unwrap_err();
             assert!(error.is_invalid_input());
             assert_eq!(error.setting(), Some("since"));

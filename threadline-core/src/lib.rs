@@ -1,4 +1,41 @@
-//! Domain types, operations and the SQL kernel of Threadline, without a driver, a runtime or an ORM.
+//! Threadline's domain types, operations and SQL kernel: what every adapter shares. No driver, no runtime, no ORM.
+//!
+//! Each thing that one can ask of the trail is a value: it knows its statement and how to read the answer. An adapter
+//! runs the statement and nothing more, so asynchronous and blocking clients, whatever ORM they use, ask the same.
+//!
+//! ```
+//! use threadline_core::{ActorRef, Operation, Schema, Timeline};
+//!
+//! let timeline = Timeline::new().table("posts").actor(&ActorRef::user("42")?).limit(20);
+//! let statement = timeline.statement(&Schema::default())?;
+//! // An adapter binds statement.params() as text, runs statement.sql(), and hands the rows to:
+//! let page = timeline.decode(Vec::new())?;
+//! assert!(page.is_empty());
+//! # Ok::<(), threadline_core::Error>(())
+//! ```
+//!
+//! # What is where
+//!
+//! | you want to | use |
+//! |---|---|
+//! | install, upgrade or remove the kernel | [`kernel`], [`InstalledVersion`], [`CreatePartitions`] |
+//! | say which tables are audited, and how | [`Manifest`], [`AuditedTable`], [`CapturePolicy`] |
+//! | switch capture on and off | [`PlanCapture`], [`EnableCapture`], [`RefreshCapture`], [`DisableCapture`] |
+//! | say who and why | [`AuditContext`], [`ActorRef`], [`Action`], [`RecordAction`], [`EnterContext`], [`LeaveContext`] |
+//! | read the trail | [`Timeline`], [`RowHistory`], [`AsOf`], [`Replay`] |
+//! | write an adapter | [`Operation`], [`AsyncConnection`], [`BlockingConnection`], [`DatabaseFacts`], [`Outcome`] |
+//!
+//! # Guarantees
+//!
+//! - **Builders collect, statements check.** A builder never fails; [`Operation::statement`],
+//!   [`AuditContext::begin_sql`] and the `validate` methods refuse what is out of bounds, with an [`Error`] that names the
+//!   value and says what to do. Nothing malformed reaches the database.
+//! - **Nothing depends on the session.** Names are qualified and quoted, literals are `E'..'`, parameters are text with a
+//!   cast, instants are RFC 3339 in UTC.
+//! - **No digit is lost.** JSON of the trail stays text ([`Json`]) until you read it into a type of yours.
+//! - **No secrets in messages.** Errors and `Debug` of statements show no parameter, key, actor or row value.
+//! - **Reads are bounded** and go on with a [`Cursor`]; a question that cannot have an answer is an error, not an empty
+//!   page.
 
 pub mod kernel;
 

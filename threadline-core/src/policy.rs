@@ -264,8 +264,11 @@ impl CapturePolicy {
             .remedy_text("Leave except_columns empty, or use full images"));
         }
         if self.on_truncate() == OnTruncate::Event {
-            return Err(invalid("truncate", "lean images cannot be rebuilt after a TRUNCATE that is recorded as one event")
-                .remedy_text("Record every row or refuse TRUNCATE, or use full images"));
+            return Err(invalid(
+                "truncate",
+                "lean images cannot be rebuilt after a TRUNCATE that is recorded as one event",
+            )
+            .remedy_text("Record every row or refuse TRUNCATE, or use full images"));
         }
         Ok(())
     }

@@ -81,30 +81,35 @@ pub fn quote_literal(value: &str) -> Result<String, Error> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
-    /// Reads one literal the way PostgreSQL's scanner does; `None` when the text is anything but exactly one literal.
-    fn read_literal(sql: &str) -> Option<String> {
-        let mut rest = sql.strip_prefix("E'")?.chars().peekable();
+    /// Reads the literal that `sql` begins with the way PostgreSQL's scanner does, and gives what follows it.
+    pub(crate) fn scan_literal(sql: &str) -> Option<(String, &str)> {
+        let mut rest = sql.strip_prefix("E'")?.char_indices().peekable();
         let mut value = String::new();
         loop {
             match rest.next()? {
-                '\'' if rest.peek() == Some(&'\'') => {
+                (_, '\'') if rest.peek().is_some_and(|(_, next)| *next == '\'') => {
                     rest.next();
                     value.push('\'');
                 }
-                '\'' => return rest.next().is_none().then_some(value),
+                (end, '\'') => return Some((value, sql.get(end + 3..)?)),
                 // Only `\\` is ever written; every other escape would be a change of meaning.
-                '\\' => match rest.next()? {
-                    '\\' => value.push('\\'),
+                (_, '\\') => match rest.next()? {
+                    (_, '\\') => value.push('\\'),
                     _ => return None,
                 },
-                other => value.push(other),
+                (_, other) => value.push(other),
             }
         }
+    }
+
+    /// Reads text that is exactly one literal.
+    fn read_literal(sql: &str) -> Option<String> {
+        scan_literal(sql).filter(|(_, rest)| rest.is_empty()).map(|(value, _)| value)
     }
 
     fn read_identifier(sql: &str) -> Option<String> {

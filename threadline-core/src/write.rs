@@ -27,7 +27,8 @@ impl Operation for RecordAction<'_> {
     type Output = ActionId;
 
     fn statement(&self, schema: &Schema) -> Result<Statement, Error> {
-        Ok(Statement::new(schema.expand("SELECT {schema}.record_action($1::text::jsonb)::text")).bind(self.0.to_json()?))
+        Ok(Statement::new(schema.expand("SELECT {schema}.record_action($1::text::jsonb)::text"))
+            .bind(self.0.to_json()?))
     }
 
     fn decode(&self, rows: Vec<String>) -> Result<ActionId, Error> {

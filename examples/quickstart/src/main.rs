@@ -71,7 +71,7 @@ async fn run(server: &Server, keep: bool) -> Result<(), Box<dyn Error>> {
     if keep {
         // The URL of a server that was named to us may hold a password.
         let url = if server.bin_dir().is_some() { database.url() } else { "(your server's, with this database)" };
-        paint::print(&report::look_around(database.name(), url));
+        paint::print(&report::look_around(&story, database.name(), url));
         std::io::stdin().read_line(&mut String::new())?;
     } else {
         paint::print("The database is gone now. To look around in it, run this again with --keep.\n");

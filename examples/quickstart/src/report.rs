@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use serde_json::Value;
+use serde_json::value::RawValue;
 use threadline::sqlx::prelude::*;
 use threadline::{AuditChange, ChangeOp, Json, LinkedChange};
 use threadline_testkit::Version;
@@ -12,6 +12,9 @@ use time::OffsetDateTime;
 use crate::paint::{CHANGED, GONE, NEW, QUIET, WHO, flow, title};
 use crate::shop::{Shop, ShopError};
 use crate::story::{SECRETS, Story};
+
+/// The columns of a row, values as PostgreSQL wrote them: 4.50 stays 4.50.
+type Columns = BTreeMap<String, Box<RawValue>>;
 
 /// A paragraph of the thread: one audit transaction, or an action that changed nothing.
 struct Chapter {
@@ -30,7 +33,7 @@ pub(crate) async fn of(shop: &Shop, story: &Story, version: Version) -> Result<S
     chapters.sort_by_key(|chapter| chapter.at);
 
     let mut text = title(&format!(
-        "A small shop on PostgreSQL {}: {} row changes recorded by the database itself, and who made them and why",
+        "A small shop on PostgreSQL {}: {} row changes, who made them, and why",
         version.major,
         entries.len(),
     ));
@@ -86,12 +89,8 @@ fn change(change: &AuditChange) -> String {
     let after = change.data_after.as_ref().map(columns).unwrap_or_default();
     let before = change.changed_from.as_ref().map(columns).unwrap_or_default();
     let key = change.table_pk.as_ref().map(columns).unwrap_or_default();
-    let row = format!(
-        "{} {}",
-        change.table_name,
-        key.values().map(|value| value.to_string().replace('"', "")).collect::<Vec<_>>().join("/")
-    );
-    let without_key = |columns: &BTreeMap<String, Value>| -> Vec<String> {
+    let row = format!("{} {}", change.table_name, key_text(&key));
+    let without_key = |columns: &Columns| -> Vec<String> {
         let others = columns.iter().filter(|(name, _)| !key.contains_key(*name));
         others.map(|(name, value)| format!("{name} {value}")).collect()
     };
@@ -99,14 +98,23 @@ fn change(change: &AuditChange) -> String {
         ChangeOp::Insert => flow(&format!("  + {row}  "), NEW, &without_key(&after)),
         ChangeOp::Update => {
             let fields = change.changed_fields.iter().flatten();
-            let side =
-                |columns: &BTreeMap<String, Value>, name| columns.get(name).map(Value::to_string).unwrap_or_default();
+            let side = |columns: &Columns, name| columns.get(name).map(ToString::to_string).unwrap_or_default();
             let parts: Vec<String> =
                 fields.map(|name| format!("{name} {} → {}", side(&before, name), side(&after, name))).collect();
             flow(&format!("  ~ {row}  "), CHANGED, &parts)
         }
         _ => flow(&format!("  - {row}  "), GONE, &without_key(&before)),
     }
+}
+
+/// `7`, or `line=1 order_id=3`.
+fn key_text(key: &Columns) -> String {
+    let single = key.len() == 1;
+    let parts = key.iter().map(|(name, value)| {
+        let value = value.get().trim_matches('"');
+        if single { value.to_owned() } else { format!("{name}={value}") }
+    });
+    parts.collect::<Vec<_>>().join(" ")
 }
 
 /// What was tried and failed. The trail is plain tables: any SQL will do.
@@ -152,6 +160,7 @@ async fn nothing_left(shop: &Shop, story: &Story) -> Result<String, ShopError> {
     for secret in SECRETS {
         secrets += count(holding, secret.to_owned()).await?;
     }
+    let names = count(holding, "Porcelain cup".to_owned()).await?;
     let order = story.declined_order;
     let idle = story.idle_save.map_or_else(|| "none".to_owned(), |id| id.to_string());
     let facts = [
@@ -167,6 +176,7 @@ async fn nothing_left(shop: &Shop, story: &Story) -> Result<String, ShopError> {
         ),
         ("save of an unchanged form", format!("audit transaction: {idle}"), changes_of_customers(shop).await?),
         ("e-mail addresses, card tokens", format!("{} planted", SECRETS.len()), secrets),
+        ("the same search for a name", "Porcelain cup".to_owned(), names),
     ];
     let mut text = title("What the trail holds of it");
     for (what, done, found) in facts {
@@ -184,18 +194,20 @@ async fn changes_of_customers(shop: &Shop) -> Result<i64, ShopError> {
 }
 
 /// Where to go from here, while the database is there.
-pub(crate) fn look_around(name: &str, url: &str) -> String {
+pub(crate) fn look_around(story: &Story, name: &str, url: &str) -> String {
+    let at = story.before_correction;
+    let instant = format!("{}T{}Z", at.date(), clock(at));
     format!(
         "The database {name} stays until you press Enter. In another terminal:\n\n  \
          export DATABASE_URL={url}\n  \
          cargo run -q -p threadline-cli -- timeline --correlation-id app-2002\n  \
          cargo run -q -p threadline-cli -- history orders 1\n  \
-         cargo run -q -p threadline-cli -- as-of products CUP --at \"1m ago\"\n  \
+         cargo run -q -p threadline-cli -- as-of products CUP --at {instant}\n  \
          psql \"$DATABASE_URL\" -c 'SELECT * FROM threadline.audit_changes'\n\n"
     )
 }
 
-fn columns(json: &Json) -> BTreeMap<String, Value> {
+fn columns(json: &Json) -> Columns {
     serde_json::from_str(json.get()).unwrap_or_default()
 }
 

@@ -237,7 +237,8 @@ impl Case {
                     .settle()
                     .map_err(|failure| failure.within(&format!("table {:?} at moment {number}", table.name)))?;
                 let sql = in_schema(&compare::differences(table, at, number), &schema);
-                let differences = session.rows_of(&sql, &replay.images()).map_err(|failure| failure.in_statement(&sql))?;
+                let differences =
+                    session.rows_of(&sql, &replay.images()).map_err(|failure| failure.in_statement(&sql))?;
                 if !differences.is_empty() {
                     return Err(Failure::new(format!(
                         "table {:?} at moment {number}: the replay differs (table, replay): {differences:?}",

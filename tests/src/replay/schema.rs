@@ -6,7 +6,7 @@ use super::key::KeyKind;
 use super::names::Names;
 use super::sql::{SCHEMA, ident, idents, literal};
 use super::table::{Column, KeyShape, Leaf, Link, Role, Table};
-use super::triggers::HostTrigger;
+use super::triggers::{HostTrigger, Work};
 use super::types::{OWN_TYPES, TEXT, TYPES};
 
 /// The tables of one case.
@@ -34,14 +34,33 @@ impl Schema {
                     schema.tables[at].triggers.push(trigger);
                 }
             }
+            schema.drop_ambiguous_triggers();
         }
         schema
+    }
+
+    /// A row that a BEFORE ROW trigger inserts must not lead to updates of rows that the same statement has inserted
+    /// already: see the module's documentation.
+    fn drop_ambiguous_triggers(&mut self) {
+        for at in 0..self.tables.len() {
+            if !self.tables[at].triggers.iter().any(|trigger| trigger.work == Work::Companion) {
+                continue;
+            }
+            for (other, table) in self.tables.iter_mut().enumerate() {
+                table.triggers.retain(|trigger| match trigger.work {
+                    Work::TouchOther(target) => target != at,
+                    Work::TouchBefore | Work::TouchSome => other != at,
+                    _ => true,
+                });
+            }
+        }
     }
 
     /// The statements that create everything, without capture.
     #[must_use]
     pub fn ddl(&self) -> String {
-        let mut ddl = format!("CREATE SCHEMA {SCHEMA};\nGRANT USAGE ON SCHEMA {SCHEMA} TO PUBLIC;\n{}", OWN_TYPES.trim_start());
+        let mut ddl =
+            format!("CREATE SCHEMA {SCHEMA};\nGRANT USAGE ON SCHEMA {SCHEMA} TO PUBLIC;\n{}", OWN_TYPES.trim_start());
         for table in &self.tables {
             ddl.push_str(&table_ddl(table));
         }
@@ -131,7 +150,7 @@ fn random_table(earlier: &[Table], at: usize, names: &mut Names, rng: &mut Rng) 
     if let Some(parent) = target {
         let kinds: Vec<KeyKind> =
             if itself { table.handle() } else { earlier[parent].handle() }.iter().map(|(_, kind)| *kind).collect();
-        let actions = ["CASCADE", "CASCADE", "CASCADE", "SET NULL", "SET DEFAULT", "NO ACTION"];
+        let actions = ["CASCADE", "CASCADE"]; // AVOID R6 , "CASCADE", "SET NULL", "SET DEFAULT", "NO ACTION"];
         let twice = rng.u8(..2) == 0;
         for _ in 0..if twice { 2 } else { 1 } {
             let first = table.columns.len();

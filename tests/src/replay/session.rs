@@ -91,8 +91,10 @@ impl Session {
     pub fn open(url: &str) -> Result<Self, Failure> {
         let runtime =
             Builder::new_current_thread().enable_all().build().map_err(|error| Failure::new(error.to_string()))?;
-        let options =
-            PgConnectOptions::from_str(url)?.application_name("threadline-replay").disable_statement_logging();
+        let options = PgConnectOptions::from_str(url)?
+            .application_name("threadline-replay")
+            .options([("statement_timeout", "20s")])
+            .disable_statement_logging();
         let connection = runtime.block_on(options.connect())?;
         Ok(Self { connection, runtime })
     }

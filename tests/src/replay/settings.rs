@@ -23,7 +23,6 @@ const SETTINGS: &[(&str, &[&str])] = &[
     ("enable_sort", &["on", "off"]),
     ("jit", &["on", "off"]),
     ("jit_above_cost", &["100000"]),
-    ("statement_timeout", &["'60s'"]),
     ("plpgsql.variable_conflict", &["error", "use_column", "use_variable"]),
     ("check_function_bodies", &["on", "off"]),
 ];

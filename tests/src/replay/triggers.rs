@@ -72,8 +72,9 @@ impl HostTrigger {
             Work::Companion => numbered && table.can_upsert(),
             Work::TouchOther(other) => other != at,
             _ => true,
-        };
-        let first = ["", " ", "!", "0", "00_", "~~~"];
+        } && table.leaves.is_empty()
+            && table.links.is_empty(); // AVOID R4 R5
+        let first = ["", "~~~"]; // AVOID R3
         fits.then(|| Self {
             name: format!("{}host {number}", rng.choice(first).unwrap_or_default()),
             work,
@@ -88,6 +89,8 @@ impl HostTrigger {
         let target = table.sql();
         let note = table.note();
         let touch = |mark: &str| format!("{note} = left(coalesce(t.{note}, '') || '{mark}', 60)");
+        // Updates at the end of the transaction queue further ones: the note's length bounds them.
+        let short = format!("length(coalesce(t.{note}, '')) < 50");
         let same_row = |record: &str| {
             let parts: Vec<String> =
                 table.handle().iter().map(|(column, _)| format!("t.{0} = {record}.{0}", ident(&column.name))).collect();
@@ -127,13 +130,12 @@ impl HostTrigger {
             ),
             Work::TouchSome => (
                 "AFTER UPDATE|STATEMENT",
-                format!("UPDATE {target} AS t SET {} WHERE {};", touch("s"), table.one_in("t.", 3, 1)),
+                format!("UPDATE {target} AS t SET {} WHERE {} AND {short};", touch("s"), table.one_in("t.", 3, 1)),
             ),
             Work::TouchLater => (
                 "AFTER INSERT OR UPDATE|CONSTRAINT",
-                // Each such update queues another: the note's end and its length bound them.
                 format!(
-                    "UPDATE {target} AS t SET {} WHERE {} AND right(coalesce(t.{note}, ''), 1) <> 'd' AND length(coalesce(t.{note}, '')) < 50;",
+                    "UPDATE {target} AS t SET {} WHERE {} AND right(coalesce(t.{note}, ''), 1) <> 'd' AND {short};",
                     touch("d"),
                     same_row("NEW")
                 ),

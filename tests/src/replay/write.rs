@@ -319,7 +319,11 @@ impl<'a> Writer<'a> {
     fn truncate(&mut self) -> Option<String> {
         let table = self.any()?;
         let fill = table.clone();
-        let referred = self.schema.tables.iter().any(|other| other.links.iter().any(|link| self.schema.tables[link.parent].name == table.name));
+        let referred = self
+            .schema
+            .tables
+            .iter()
+            .any(|other| other.links.iter().any(|link| self.schema.tables[link.parent].name == table.name));
         let cascade = if referred || self.rng.u8(..4) == 0 { " CASCADE" } else { "" };
         let restart = if self.rng.u8(..3) == 0 { " RESTART IDENTITY" } else { "" };
         let mut sql = format!("TRUNCATE {}{restart}{cascade}", table.sql());

@@ -2,13 +2,31 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod audit_bytes;
 mod baits;
+mod programs;
 mod session;
 mod sql_lint;
 mod sql_tokens;
+mod structure_columns;
+mod structure_snapshots;
 mod support;
+mod type_trip;
+mod type_values;
 
+mod capture_actions;
+mod capture_bulk;
+mod capture_context;
+mod capture_enabling;
+mod capture_keys;
+mod capture_order;
+mod capture_partitions;
+mod capture_policies;
+mod capture_policy_errors;
 mod capture_statements;
+mod capture_transactions;
+mod redaction_secrets;
+mod redaction_structure;
 mod security_alterations;
 mod security_append_only;
 mod security_casts;
@@ -17,3 +35,6 @@ mod security_lint;
 mod security_names;
 mod security_rights;
 mod security_search_path;
+mod types_keys;
+mod types_round_trip;
+mod types_settings;

@@ -67,7 +67,9 @@ fn no_form_of_update_gets_past_the_guards() {
         "MERGE INTO threadline.audit_actions a USING (SELECT 1) s ON true WHEN MATCHED THEN UPDATE SET name = 'x'",
         "TRUNCATE t, threadline.audit_actions",
     ] {
-        if sql.starts_with("MERGE") && session.value("SELECT current_setting('server_version_num')::int < 150000") == "t" {
+        if sql.starts_with("MERGE")
+            && session.value("SELECT current_setting('server_version_num')::int < 150000") == "t"
+        {
             continue; // 14 has no MERGE
         }
         session.refusal(sql).has_code("TL003", "append_only");
@@ -82,10 +84,21 @@ fn a_transaction_may_learn_its_action_once_and_nothing_else() {
     refused(&mut session, "UPDATE threadline.audit_transactions SET action_id = 7 WHERE id = 1");
     refused(&mut session, "UPDATE threadline.audit_transactions SET action_id = 7 WHERE id = 2");
     // The running one's.
-    for column in ["actor_ref = '{}'", "xid = '1'", "occurred_at = now() - interval '1 s'", "request_id = 'x'", "session_role = 'x'", "id = 99", "action_id = 1, meta = '{}'"] {
-        refused(&mut session, &format!(
-            "INSERT INTO t VALUES (3); UPDATE threadline.audit_transactions SET {column} WHERE xid = pg_current_xact_id()"
-        ));
+    for column in [
+        "actor_ref = '{}'",
+        "xid = '1'",
+        "occurred_at = now() - interval '1 s'",
+        "request_id = 'x'",
+        "session_role = 'x'",
+        "id = 99",
+        "action_id = 1, meta = '{}'",
+    ] {
+        refused(
+            &mut session,
+            &format!(
+                "INSERT INTO t VALUES (3); UPDATE threadline.audit_transactions SET {column} WHERE xid = pg_current_xact_id()"
+            ),
+        );
     }
     refused(
         &mut session,

@@ -74,8 +74,26 @@ fn an_action_cannot_be_linked_to_somebody_elses_transaction() {
 #[test]
 fn nonsense_in_the_internal_settings_harms_nobody_else() {
     let (_database, mut admin, mut app) = forger();
-    let settings = ["threadline.tx", "threadline.units", "threadline.action", "threadline.clock", "threadline.truncating", "threadline.order_1_insert", "threadline.order_1_update"];
-    let values = ["'x'", "'1 1 1'", "pg_current_xact_id() || ' '", "pg_current_xact_id() || ' x/=y '", "pg_current_xact_id() || ':x'", "repeat('9', 18)", "repeat('9', 400)", "'armed'", "'-1'"];
+    let settings = [
+        "threadline.tx",
+        "threadline.units",
+        "threadline.action",
+        "threadline.clock",
+        "threadline.truncating",
+        "threadline.order_1_insert",
+        "threadline.order_1_update",
+    ];
+    let values = [
+        "'x'",
+        "'1 1 1'",
+        "pg_current_xact_id() || ' '",
+        "pg_current_xact_id() || ' x/=y '",
+        "pg_current_xact_id() || ':x'",
+        "repeat('9', 18)",
+        "repeat('9', 400)",
+        "'armed'",
+        "'-1'",
+    ];
     for setting in settings {
         for value in values {
             let before = changes(&mut admin);
@@ -109,8 +127,5 @@ fn a_forged_clock_does_not_go_far() {
 fn the_role_that_wrote_is_recorded_whatever_the_context_says() {
     let (_database, mut admin, mut app) = forger();
     app.run("BEGIN; SELECT threadline.set_context('{\"type\":\"admin\",\"id\":\"root\"}', '{\"source\":\"console\"}'); INSERT INTO t VALUES (2, 'x'); COMMIT");
-    assert_eq!(
-        admin.column("SELECT session_role FROM threadline.audit_transactions ORDER BY id DESC LIMIT 1"),
-        [APP]
-    );
+    assert_eq!(admin.column("SELECT session_role FROM threadline.audit_transactions ORDER BY id DESC LIMIT 1"), [APP]);
 }

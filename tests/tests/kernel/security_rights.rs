@@ -4,14 +4,8 @@ use crate::session::Session;
 use crate::support::{APP, MALLORY, bare_database, changes, database, database_with};
 use threadline_core::{Schema, kernel};
 
-const TRAIL: [&str; 6] = [
-    "audit_transactions",
-    "audit_changes",
-    "audit_actions",
-    "audited_tables",
-    "kernel_versions",
-    "retention_runs",
-];
+const TRAIL: [&str; 6] =
+    ["audit_transactions", "audit_changes", "audit_actions", "audited_tables", "kernel_versions", "retention_runs"];
 
 /// Captured tables of every kind that an ordinary role may write, with triggers of the host's own.
 const HOST: &str = r#"
@@ -50,9 +44,8 @@ fn a_role_with_rights_on_the_host_tables_only_is_captured() {
     let (database, mut admin) = database_with(HOST);
     let mut app = Session::open_as(&database, APP);
     app.run(WRITES);
-    let by_table = admin.column(
-        "SELECT table_name || ' ' || count(*) FROM threadline.audit_changes GROUP BY table_name ORDER BY 1",
-    );
+    let by_table = admin
+        .column("SELECT table_name || ' ' || count(*) FROM threadline.audit_changes GROUP BY table_name ORDER BY 1");
     // plain: 2 inserts, key, 2 values, delete, truncate, insert. child: 2 inserts, cascaded key and delete, truncate.
     // log: one for each row of plain and each statement of parted. parted: 2 inserts, a move (two), an update, 2 deletes, truncate.
     assert_eq!(by_table, ["child 5", "emptied 2", "log 10", "parted 8", "plain 8"]);
@@ -100,7 +93,8 @@ fn an_ordinary_role_can_neither_read_nor_write_the_trail() {
             format!("CREATE TRIGGER t BEFORE INSERT ON {relation} EXECUTE FUNCTION host()"),
             format!("DROP TABLE {relation}"),
         ] {
-            let sql = if relation.ends_with("kernel_versions") { sql.replace("SET id = id", "SET version = 0") } else { sql };
+            let sql =
+                if relation.ends_with("kernel_versions") { sql.replace("SET id = id", "SET version = 0") } else { sql };
             assert_eq!(app.refusal(&sql).sqlstate, "42501", "{sql}");
         }
     }
@@ -214,8 +208,10 @@ fn the_application_and_the_reader_get_what_they_need_and_no_more() {
         "SELECT threadline.grant_application('{APP}'), threadline.grant_reader('{MALLORY}'), threadline.create_partitions(9)"
     ));
     let mut app = Session::open_as(&database, APP);
-    app.run("BEGIN; SELECT threadline.set_context('{\"type\":\"user\",\"id\":\"1\"}'); INSERT INTO plain VALUES (1, 'a');
-        SELECT threadline.record_action('{\"name\":\"n\"}'); COMMIT");
+    app.run(
+        "BEGIN; SELECT threadline.set_context('{\"type\":\"user\",\"id\":\"1\"}'); INSERT INTO plain VALUES (1, 'a');
+        SELECT threadline.record_action('{\"name\":\"n\"}'); COMMIT",
+    );
     assert_eq!(app.refusal("SELECT FROM threadline.audit_actions").sqlstate, "42501");
     let mut reader = Session::open_as(&database, MALLORY);
     assert_eq!(reader.value("SELECT count(*) FROM threadline.audit_changes JOIN threadline.audit_transactions t ON t.id = transaction_id JOIN threadline.audit_actions a ON a.id = action_id"), "2");
@@ -231,7 +227,10 @@ fn the_application_and_the_reader_get_what_they_need_and_no_more() {
 fn an_installer_without_superuser_rights_and_without_roles_to_create_is_enough() {
     let database = bare_database();
     let mut admin = Session::open(&database);
-    admin.run(&format!("GRANT CREATE ON DATABASE \"{}\" TO {MALLORY}; CREATE SCHEMA host AUTHORIZATION {MALLORY}", database.name()));
+    admin.run(&format!(
+        "GRANT CREATE ON DATABASE \"{}\" TO {MALLORY}; CREATE SCHEMA host AUTHORIZATION {MALLORY}",
+        database.name()
+    ));
     let mut installer = Session::open_as(&database, MALLORY);
     installer.run(&kernel::install_script(&Schema::default()));
     installer.run(&format!(
@@ -272,7 +271,9 @@ fn installing_into_a_schema_that_an_ordinary_role_made_first_is_refused_or_takes
     );
     if installed.is_ok() {
         assert_eq!(
-            admin.value("SELECT nspowner::regrole::text = 'threadline_owner' FROM pg_namespace WHERE nspname = 'threadline'"),
+            admin.value(
+                "SELECT nspowner::regrole::text = 'threadline_owner' FROM pg_namespace WHERE nspname = 'threadline'"
+            ),
             "t"
         );
     }

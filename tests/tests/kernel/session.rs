@@ -59,7 +59,7 @@ impl Session {
     pub(crate) fn rows(&mut self, sql: &str) -> Vec<Vec<Option<String>>> {
         match self.attempt(sql) {
             Ok(rows) => rows,
-            Err(refusal) => panic!("refused: {refusal:#?}\nby: {sql}"),
+            Err(refusal) => panic!("refused: {refusal:#?}\nby: {}", shortened(sql)),
         }
     }
 
@@ -84,7 +84,7 @@ impl Session {
     #[track_caller]
     pub(crate) fn refusal(&mut self, sql: &str) -> Refusal {
         match self.attempt(sql) {
-            Ok(rows) => panic!("accepted, although it should be refused: {sql}\nrows: {rows:?}"),
+            Ok(rows) => panic!("accepted, although it should be refused: {}\nrows: {rows:?}", shortened(sql)),
             Err(refusal) => refusal,
         }
     }
@@ -94,7 +94,7 @@ impl Session {
         match self.runtime.block_on(work) {
             Ok(rows) => Ok(rows.iter().map(text_row).collect()),
             Err(sqlx::Error::Database(error)) => Err(Refusal::of(error.downcast_ref())),
-            Err(error) => panic!("the session broke: {error}\nby: {sql}"),
+            Err(error) => panic!("the session broke: {error}\nby: {}", shortened(sql)),
         }
     }
 
@@ -156,4 +156,9 @@ fn text_row(row: &PgRow) -> Vec<Option<String>> {
             })
         })
         .collect()
+}
+
+/// Enough of a statement to know which it was.
+fn shortened(sql: &str) -> &str {
+    &sql[..sql.floor_char_boundary(1500)]
 }

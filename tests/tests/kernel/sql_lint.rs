@@ -8,19 +8,70 @@ const SCHEMAS: [&str; 2] = ["pg_catalog", "threadline"];
 
 /// What may stand before a parenthesis without being a function.
 const BEFORE_PARENTHESIS: [&str; 39] = [
-    "coalesce", "exists", "values", "row", "not", "and", "or", "as", "on", "over", "from", "select", "when", "then",
-    "else", "if", "elsif", "any", "where", "using", "execute", "lateral", "returning", "by", "union", "all", "into",
-    "operator", "array", "join", "with", "is", "limit", "loop", "perform", "return", "case", "raise", "filter",
+    "coalesce",
+    "exists",
+    "values",
+    "row",
+    "not",
+    "and",
+    "or",
+    "as",
+    "on",
+    "over",
+    "from",
+    "select",
+    "when",
+    "then",
+    "else",
+    "if",
+    "elsif",
+    "any",
+    "where",
+    "using",
+    "execute",
+    "lateral",
+    "returning",
+    "by",
+    "union",
+    "all",
+    "into",
+    "operator",
+    "array",
+    "join",
+    "with",
+    "is",
+    "limit",
+    "loop",
+    "perform",
+    "return",
+    "case",
+    "raise",
+    "filter",
 ];
 
 /// What may stand before a literal without being the literal's type.
 const BEFORE_LITERAL: [&str; 15] = [
-    "select", "then", "else", "and", "or", "when", "exception", "notice", "return", "by", "like", "not", "from", "array", "on",
+    "select",
+    "then",
+    "else",
+    "and",
+    "or",
+    "when",
+    "exception",
+    "notice",
+    "return",
+    "by",
+    "like",
+    "not",
+    "from",
+    "array",
+    "on",
 ];
 
 /// Syntax that looks an operator or a function up by its name.
 const HIDDEN: [&str; 12] = [
-    "between", "like", "ilike", "similar", "nullif", "overlaps", "natural", "greatest", "least", "extract", "isnull", "notnull",
+    "between", "like", "ilike", "similar", "nullif", "overlaps", "natural", "greatest", "least", "extract", "isnull",
+    "notnull",
 ];
 
 /// Options of RAISE, which take `=`.
@@ -28,7 +79,20 @@ const RAISE_OPTIONS: [&str; 8] = ["errcode", "constraint", "schema", "table", "c
 
 /// Where a FROM clause ends.
 const AFTER_FROM: [&str; 14] = [
-    "where", "group", "order", "limit", "offset", "union", "except", "intersect", "loop", "returning", "into", "having", "window", "then",
+    "where",
+    "group",
+    "order",
+    "limit",
+    "offset",
+    "union",
+    "except",
+    "intersect",
+    "loop",
+    "returning",
+    "into",
+    "having",
+    "window",
+    "then",
 ];
 
 /// The transition tables, which hide any relation of the same name.
@@ -40,10 +104,7 @@ const DYNAMIC: [&str; 1] = ["'DELETE FROM %s %I.%I'"];
 /// Everything in `source` (a body in SQL or PL/pgSQL) that breaks the rule.
 pub(crate) fn violations(source: &str) -> Vec<String> {
     let tokens = tokens(source);
-    let mut lint = Lint {
-        tokens: &tokens,
-        found: Vec::new(),
-    };
+    let mut lint = Lint { tokens: &tokens, found: Vec::new() };
     lint.everywhere();
     lint.declarations();
     lint.relations();
@@ -105,12 +166,16 @@ impl Lint<'_> {
 
     fn is_operator_allowed(&self, at: usize) -> bool {
         let text = self.tokens[at].text.as_str();
-        let qualified = self.before(at, 1, ".") && self.before(at, 2, "pg_catalog") && self.before(at, 3, "(") && self.before(at, 4, "operator");
+        let qualified = self.before(at, 1, ".")
+            && self.before(at, 2, "pg_catalog")
+            && self.before(at, 3, "(")
+            && self.before(at, 4, "operator");
         let star = text == "*" && (self.before_any(at, &[".", "(", "select"]));
         let assigned = text == "=" && (self.is(at + 1, "row_count") || self.before_any(at, &RAISE_OPTIONS));
         let option = text == "#" && self.is(at + 1, "variable_conflict");
         // A minus before a constant becomes part of it in the grammar.
-        let negative = text == "-" && self.tokens.get(at + 1).is_some_and(|next| next.kind == Kind::Number)
+        let negative = text == "-"
+            && self.tokens.get(at + 1).is_some_and(|next| next.kind == Kind::Number)
             && self.before_any(at, &["(", ",", "else", "then", ":="]);
         qualified || star || assigned || option || negative
     }
@@ -139,7 +204,9 @@ impl Lint<'_> {
             "distinct" if self.is(at + 1, "from") && !self.is(at + 2, "null") => self.report(at, "hidden operator"),
             "in" if !self.before(at, 2, "for") && !self.before(at, 2, "foreach") => self.report(at, "hidden operator"),
             "case" if !self.is(at + 1, "when") && !self.before(at, 1, "end") => self.report(at, "hidden operator"),
-            "any" | "all" | "some" if self.is(at + 1, "(") && !self.before(at, 6, "operator") => self.report(at, "hidden operator"),
+            "any" | "all" | "some" if self.is(at + 1, "(") && !self.before(at, 6, "operator") => {
+                self.report(at, "hidden operator")
+            }
             "collate" if !self.begins_qualified(at + 1) => self.report(at, "collation by name"),
             "at" if self.is(at + 1, "time") && self.is(at + 2, "zone") => self.report(at, "function by name"),
             _ => {}
@@ -152,8 +219,8 @@ impl Lint<'_> {
             self.report(at, "type by name");
         }
         // EXECUTE pg_catalog.format('..': the text is SQL that nothing else here sees.
-        let executed = before.is("execute")
-            || (before.is("(") && self.before(at, 2, "format") && self.before(at, 5, "execute"));
+        let executed =
+            before.is("execute") || (before.is("(") && self.before(at, 2, "format") && self.before(at, 5, "execute"));
         if executed && !DYNAMIC.contains(&self.tokens[at].text.as_str()) {
             self.report(at, "dynamic statement");
         }
@@ -192,7 +259,8 @@ impl Lint<'_> {
             } else if token.is(")") {
                 depth = depth.saturating_sub(1);
                 clauses.retain(|clause| *clause <= depth);
-            } else if token.is(";") || (AFTER_FROM.iter().any(|word| token.is(word)) && clauses.last() == Some(&depth)) {
+            } else if token.is(";") || (AFTER_FROM.iter().any(|word| token.is(word)) && clauses.last() == Some(&depth))
+            {
                 clauses.retain(|clause| *clause != depth);
             } else if token.is("from") && !self.before(at, 1, "distinct") {
                 clauses.push(depth);
@@ -201,7 +269,9 @@ impl Lint<'_> {
                 self.relation(at + 1);
             } else if token.is("using") && clauses.last() == Some(&depth) {
                 self.report(at, "hidden operator");
-            } else if (token.is("update") && !self.before_any(at, &["or", "do", "for", "."])) || (token.is("into") && self.before(at, 1, "insert")) {
+            } else if (token.is("update") && !self.before_any(at, &["or", "do", "for", "."]))
+                || (token.is("into") && self.before(at, 1, "insert"))
+            {
                 self.relation(at + 1);
             }
         }

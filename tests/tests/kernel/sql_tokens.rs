@@ -40,11 +40,7 @@ pub(crate) fn tokens(source: &str) -> Vec<Token> {
     while let Some(first) = rest.chars().next() {
         let line = source[..source.len() - rest.len()].lines().count();
         let mut push = |kind, text: &str| {
-            found.push(Token {
-                kind,
-                text: text.to_owned(),
-                line,
-            });
+            found.push(Token { kind, text: text.to_owned(), line });
         };
         let length = if first.is_whitespace() {
             first.len_utf8()
@@ -75,9 +71,9 @@ pub(crate) fn tokens(source: &str) -> Vec<Token> {
             }
             push(Kind::Number, &rest[..length]);
             length
-        } else if let Some(sign) = [":=", "::", "=>", "..", "<<", ">>"].iter().find(|sign| {
-            rest.starts_with(**sign) && is_whole(rest, sign)
-        }) {
+        } else if let Some(sign) =
+            [":=", "::", "=>", "..", "<<", ">>"].iter().find(|sign| rest.starts_with(**sign) && is_whole(rest, sign))
+        {
             push(Kind::Other, sign);
             sign.len()
         } else if OPERATORS.contains(first) {

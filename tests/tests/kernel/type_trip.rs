@@ -4,7 +4,7 @@
 use crate::session::Session;
 use crate::type_values::Column;
 
-/// A captured table, an uncaptured copy of its rows in which every column takes all its values, and how to read it back.
+/// A captured table, and an uncaptured source of rows in which every column takes all its values, and NULL.
 pub(crate) struct Trip {
     table: &'static str,
     columns: Vec<Column>,
@@ -12,103 +12,177 @@ pub(crate) struct Trip {
 }
 
 impl Trip {
-    /// Creates the table and captures it. Columns of `more_columns` get no values of their own.
-    pub(crate) fn begin(session: &mut Session, table: &'static str, columns: &[Column], more_columns: &str, partitioned: bool) -> Self {
+    /// Creates the table and captures it.
+    pub(crate) fn begin(session: &mut Session, table: &'static str, columns: &[Column], partitioned: bool) -> Self {
         let list: String = columns.iter().map(|(name, of_type, _)| format!(", {name} {of_type}")).collect();
-        let definition = format!("(id int PRIMARY KEY{list}{more_columns})");
-        session.run(&if partitioned {
-            format!("CREATE TABLE {table} {definition} PARTITION BY RANGE (id); CREATE TABLE {table}_1 PARTITION OF {table} FOR VALUES FROM (0) TO (5); CREATE TABLE {table}_2 PARTITION OF {table} DEFAULT")
-        } else {
-            format!("CREATE TABLE {table} {definition}")
-        });
-        let longest = columns.iter().map(|(_, _, values)| values.len()).max().unwrap_or(0);
+        session.run(&format!("CREATE TABLE {table}_source (id int PRIMARY KEY{list}); CREATE TABLE {table} (LIKE {table}_source, PRIMARY KEY (id)) {}",
+            if partitioned {
+                format!("PARTITION BY RANGE (id); CREATE TABLE {table}_1 PARTITION OF {table} FOR VALUES FROM (0) TO (5); CREATE TABLE {table}_2 PARTITION OF {table} DEFAULT")
+            } else {
+                String::new()
+            }));
         let trip = Self {
             table,
             columns: columns.to_vec(),
             // One row more has NULL everywhere.
-            rows: longest + 1,
+            rows: columns.iter().map(|(_, _, values)| values.len()).max().unwrap_or(0) + 1,
         };
-        session.run(&format!("CREATE TABLE {table}_source (LIKE {table}); {}", trip.values()));
-        session.run(&trip.decoder());
+        trip.fill(session);
+        trip.teach(session);
         session.run(&format!("SELECT threadline.enable_capture('{table}')"));
         trip
     }
 
-    /// Fills the source, whose generated columns are ordinary ones.
-    fn values(&self) -> String {
-        let names: String = self.columns.iter().map(|(name, ..)| format!(", {name}")).collect();
-        let rows: Vec<String> = (1..=self.rows)
-            .map(|row| {
-                let values: String = self
-                    .columns
-                    .iter()
-                    .map(|(_, of_type, values)| {
-                        if row == self.rows {
-                            return ", NULL".to_owned();
-                        }
-                        let value = values[(row - 1) % values.len()];
-                        if value.starts_with('(') && value.ends_with(')') && value.contains(['\'', '[']) && !value.starts_with("(0") {
-                            return format!(", {value}::{of_type}");
-                        }
-                        format!(", '{}'::{of_type}", value.replace('\'', "''"))
-                    })
-                    .collect();
-                format!("({row}{values})")
-            })
-            .collect();
-        format!("INSERT INTO {}_source (id{names}) VALUES {}", self.table, rows.join(",\n"))
-    }
-
-    /// Inserts every row, shifts all values by one row, and deletes everything, statement by statement.
-    #[track_caller]
-    pub(crate) fn write(&self, session: &mut Session) {
-        let (table, rows) = (self.table, self.rows);
+    fn names(&self) -> String {
         let names: Vec<&str> = self.columns.iter().map(|(name, ..)| *name).collect();
-        let names = names.join(", ");
-        session.run(&format!("INSERT INTO {table} (id, {names}) SELECT id, {names} FROM {table}_source WHERE id = 1"));
-        session.run(&format!("INSERT INTO {table} (id, {names}) SELECT id, {names} FROM {table}_source WHERE id > 1 ORDER BY id"));
-        let shift = |condition: &str| {
-            format!(
-                "UPDATE {table} SET ({names}) = (SELECT {names} FROM {table}_source s WHERE s.id = {table}.id % {rows} + 1) WHERE {condition}"
-            )
-        };
-        session.run(&shift("id = 1"));
-        session.run(&shift("id > 1"));
-        session.run(&format!("DELETE FROM {table} WHERE id = 1"));
-        session.run(&format!("DELETE FROM {table}"));
+        names.join(", ")
     }
 
-    /// The columns of the captured table, generated ones included.
-    fn all_columns(&self, session: &mut Session) -> Vec<String> {
-        session.column(&format!(
-            "SELECT quote_ident(attname) FROM pg_attribute WHERE attrelid = '{}'::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
-            self.table
-        ))
+    fn fill(&self, session: &mut Session) {
+        let (table, names) = (self.table, self.names());
+        for row in 1..self.rows {
+            let values: Vec<String> = self
+                .columns
+                .iter()
+                .map(|(_, of_type, values)| {
+                    let value = values[(row - 1) % values.len()];
+                    value.strip_prefix("SQL:").map_or_else(
+                        || format!("'{}'::{of_type}", value.replace('\'', "''")),
+                        |expression| format!("({expression})::{of_type}"),
+                    )
+                })
+                .collect();
+            session.run(&format!("INSERT INTO {table}_source (id, {names}) VALUES ({row}, {})", values.join(", ")));
+        }
+        session.run(&format!("INSERT INTO {table}_source (id) VALUES ({})", self.rows));
     }
 
     /// How a reader turns an image back into a row: `json` from its text, wrapped `jsonb` unwrapped, the rest by
     /// `jsonb_populate_record`.
-    fn decoder(&self) -> String {
+    fn teach(&self, session: &mut Session) {
         let table = self.table;
-        format!(
+        let of_base = |session: &mut Session, base: &str| {
+            session.column(&format!(
+                "SELECT attname FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid WHERE a.attrelid = '{table}'::regclass AND a.attnum > 0
+                     AND (CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE t.oid END) = '{base}'::regtype"
+            ))
+        };
+        let (json, jsonb) = (of_base(session, "json"), of_base(session, "jsonb"));
+        let assignments: String = json
+            .iter()
+            .map(|name| format!("decoded.{name} := (image ->> '{name}')::json;\n"))
+            .chain(jsonb.iter().map(|name| {
+                format!(
+                    "decoded.{name} := CASE WHEN jsonb_typeof(image -> '{name}') = 'object' AND image -> '{name}' ? 'threadline.json'
+                         THEN image -> '{name}' -> 'threadline.json' WHEN image -> '{name}' <> 'null' THEN image -> '{name}' END;\n"
+                )
+            }))
+            .collect();
+        let special = [json, jsonb].concat().join(",");
+        session.run(&format!(
             "CREATE FUNCTION {table}_decode(image jsonb) RETURNS {table} LANGUAGE plpgsql AS $$
-             DECLARE
-                 json_columns text[] := ARRAY(SELECT a.attname FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
-                     WHERE a.attrelid = '{table}'::regclass AND (CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE t.oid END) = 'json'::regtype);
-                 jsonb_columns text[] := ARRAY(SELECT a.attname FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
-                     WHERE a.attrelid = '{table}'::regclass AND (CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE t.oid END) = 'jsonb'::regtype);
-                 decoded {table};
-                 name text;
+             DECLARE decoded {table};
              BEGIN
-                 FOREACH name IN ARRAY jsonb_columns LOOP
-                     IF jsonb_typeof(image -> name) = 'object' AND image -> name ? 'threadline.json' THEN
-                         image := image - name || jsonb_build_object('threadline.unwrapped', jsonb_build_array(image -> name -> 'threadline.json'), name, '0'::jsonb);
-                         decoded := jsonb_populate_record(decoded, jsonb_build_object(name, 0));
-                         EXECUTE format('SELECT (jsonb_populate_record($1, ''{{}}'')).* ') INTO decoded USING decoded;
-                     END IF;
-                 END LOOP;
-                 RETURN decoded;
-             END $$;"
-        )
+                 decoded := jsonb_populate_record(NULL::{table}, image - '{{{special}}}'::text[]);
+                 {assignments} RETURN decoded;
+             END $$"
+        ));
+    }
+
+    /// Inserts every row, shifts all values by one row, and deletes everything: one row and many, statement by statement.
+    #[track_caller]
+    pub(crate) fn write(&self, session: &mut Session) {
+        let (table, rows, names) = (self.table, self.rows, self.names());
+        let source = format!("SELECT {names} FROM public.{table}_source AS s");
+        // Qualified to the last operator: the session's search_path may be anything.
+        let insert =
+            format!("INSERT INTO public.{table} (id, {names}) SELECT id, {names} FROM public.{table}_source WHERE id");
+        let update =
+            format!("UPDATE public.{table} AS t SET ({names}) = ({source} WHERE s.id = t.id % {rows} + 1) WHERE id");
+        for statement in [&insert, &update, &format!("DELETE FROM public.{table} WHERE id")] {
+            session.run(&format!("{statement} = 1"));
+            session.run(&format!("{statement} > 1"));
+        }
+    }
+
+    /// What differs between what [`Trip::write`] wrote and what the trail says, one line for each value.
+    pub(crate) fn losses(&self, session: &mut Session) -> Vec<String> {
+        let (table, rows) = (self.table, self.rows);
+        let compared: Vec<String> = self
+            .columns
+            .iter()
+            .map(|(name, ..)| {
+                format!(
+                    "('{name}', ROW(b.{name})::record *<> ROW(a.{name})::record, ROW(x.{name})::record *<> ROW(a.{name})::record,
+                      ROW(y.{name})::record *<> ROW(b.{name})::record, a.{name}::text, x.{name}::text, b.{name}::text, y.{name}::text)"
+                )
+            })
+            .collect();
+        // a: the row after, b: the row before, x and y: what the trail says about them.
+        session.column(&format!(
+            "SELECT concat_ws(' ', c.op, c.table_pk, v.name, CASE WHEN after_differs AND c.op <> 'delete' THEN format('after: %L became %L', left(is_after, 200), left(said_after, 200)) END,
+                 CASE WHEN before_differs AND c.changed_from ? v.name THEN format('before: %L became %L', left(was_before, 200), left(said_before, 200)) END,
+                 CASE WHEN c.op = 'update' AND changed <> (v.name = ANY (c.changed_fields)) THEN format('changed: %s', changed) END)
+             FROM threadline.audit_changes c
+             CROSS JOIN LATERAL (SELECT (c.table_pk ->> 'id')::int AS id) AS k
+             JOIN {table}_source b ON b.id = CASE WHEN c.op = 'delete' THEN k.id % {rows} + 1 ELSE k.id END
+             JOIN {table}_source a ON a.id = CASE WHEN c.op = 'insert' THEN k.id ELSE k.id % {rows} + 1 END
+             CROSS JOIN LATERAL {table}_decode(coalesce(c.data_after, '{{}}')) AS x
+             CROSS JOIN LATERAL {table}_decode(coalesce(c.changed_from, '{{}}')) AS y
+             CROSS JOIN LATERAL (VALUES {}) AS v (name, changed, after_differs, before_differs, is_after, said_after, was_before, said_before)
+             WHERE c.table_name = '{table}' AND (after_differs AND c.op <> 'delete' OR before_differs AND c.changed_from ? v.name
+                 OR c.op = 'update' AND changed <> (v.name = ANY (c.changed_fields)))
+             ORDER BY c.captured_at, c.id",
+            compared.join(", ")
+        ))
+    }
+
+    /// Checks that every row was recorded once for each statement, with every field that belongs there.
+    #[track_caller]
+    pub(crate) fn is_complete(&self, session: &mut Session) {
+        let fields = self.columns.len() + 1;
+        for (op, shape) in [
+            (
+                "insert",
+                format!("(SELECT count(*) FROM jsonb_object_keys(data_after)) = {fields} AND changed_from IS NULL"),
+            ),
+            (
+                "update",
+                format!(
+                    "(SELECT count(*) FROM jsonb_object_keys(data_after)) = {fields} AND (SELECT array_agg(k ORDER BY k COLLATE \"C\") FROM jsonb_object_keys(changed_from) k) = changed_fields"
+                ),
+            ),
+            (
+                "delete",
+                format!("(SELECT count(*) FROM jsonb_object_keys(changed_from)) = {fields} AND data_after IS NULL"),
+            ),
+        ] {
+            let recorded = session.value(&format!(
+                "SELECT count(DISTINCT table_pk) FROM threadline.audit_changes WHERE table_name = '{}' AND op = '{op}' AND {shape}",
+                self.table
+            ));
+            assert_eq!(recorded, self.rows.to_string(), "{op}");
+        }
+    }
+
+    /// A digest of everything recorded since the change with this id.
+    pub(crate) fn digest(&self, session: &mut Session, since: &str) -> String {
+        session.value(&format!(
+            "SELECT md5(string_agg(line, E'\\n' ORDER BY line COLLATE \"C\")) FROM (
+                 SELECT concat_ws('|', op, table_pk, key_hash, data_after, changed_fields, changed_from) AS line
+                 FROM threadline.audit_changes WHERE table_name = '{}' AND id > {since}) AS lines",
+            self.table
+        ))
+    }
+
+    /// Which columns were recorded differently before and after the change with this id.
+    pub(crate) fn differing(&self, session: &mut Session, since: &str) -> Vec<String> {
+        session.column(&format!(
+            "SELECT DISTINCT key || ': ' || left(min(value::text), 80) || ' or ' || left(max(value::text), 80) FROM (
+                 SELECT op, table_pk, e.key, e.value, id > {since} AS later FROM threadline.audit_changes, jsonb_each(coalesce(data_after, changed_from)) AS e
+                 WHERE table_name = '{}') AS fields
+             GROUP BY op, table_pk, key HAVING count(DISTINCT value) > 1 LIMIT 20",
+            self.table
+        ))
     }
 }

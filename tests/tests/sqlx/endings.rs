@@ -199,7 +199,7 @@ async fn a_backend_terminated_during_commit_is_unknown(target: Target) {
 async fn an_exhausted_pool_leaves_nothing(target: Target) {
     let pool = sqlx::postgres::PgPoolOptions::new()
         .max_connections(1)
-        .acquire_timeout(Duration::from_millis(50))
+        .acquire_timeout(Duration::from_secs(1))
         .connect_lazy(&target.url)
         .unwrap();
     let holder = pool.acquire().await.unwrap();

@@ -1,12 +1,11 @@
 //! Operations that failed and are recorded although their transaction was rolled back.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Mutex, Once};
 
 use sqlx::Connection;
 use threadline::sqlx::{AuditedPool, BeginAudited, Error, RetryPolicy, record_failure};
 use threadline::{Action, ActionStatus};
-use tracing::instrument::WithSubscriber;
 use tracing::{Event, Level, Metadata, Subscriber, field, span};
 
 use crate::proxy::Proxy;
@@ -149,18 +148,15 @@ async fn a_plain_connection_records_outside_a_transaction_only(target: Target) {
 }
 
 async fn a_failure_that_cannot_be_recorded_is_traced_and_keeps_the_error(target: Target) {
-    let seen = Arc::new(Mutex::new(String::new()));
-    let session = target.audited(1).with(&user("secret-actor")).on_error_record(Action::new("post.publish").verb(""));
-    let error = session
-        .transaction(async |_| Err::<(), Error>(sqlx::Error::RowNotFound.into()))
-        .with_subscriber(Recorder(Arc::clone(&seen)))
-        .await
-        .unwrap_err();
+    // Both instances of this test listen to the same process.
+    let name = format!("post.publish at {}", target.url);
+    let session = target.audited(1).with(&user("secret-actor")).on_error_record(Action::new(&name).verb(""));
+    let error = session.transaction(async |_| Err::<(), Error>(sqlx::Error::RowNotFound.into())).await.unwrap_err();
     assert!(matches!(error.as_sqlx(), Some(sqlx::Error::RowNotFound)));
-    let seen = seen.lock().unwrap();
-    assert!(seen.contains("a failed operation could not be recorded"), "{seen}");
-    assert!(seen.contains("invalid_action") && seen.contains("post.publish"), "{seen}");
-    assert!(!seen.contains("secret-actor"), "{seen}");
+    let seen = SEEN.lock().unwrap();
+    let event = seen.iter().find(|event| event.contains(&name)).expect("an event");
+    assert!(event.contains("a failed operation could not be recorded"), "{event}");
+    assert!(event.contains("invalid_action") && !event.contains("secret-actor"), "{event}");
 }
 
 async fn a_broken_connection_keeps_the_error(target: Target) {
@@ -180,8 +176,15 @@ async fn a_broken_connection_keeps_the_error(target: Target) {
     db.transaction(&user("43"), async |tx| insert_post(tx, 2).await).await.unwrap();
 }
 
-/// Writes down every event of level error.
-struct Recorder(Arc<Mutex<String>>);
+static SEEN: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Listens to the events of level error, from before the first test on: tracing remembers that nobody listens.
+pub(crate) fn listen() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| tracing::subscriber::set_global_default(Recorder).unwrap());
+}
+
+struct Recorder;
 
 impl Subscriber for Recorder {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
@@ -189,10 +192,11 @@ impl Subscriber for Recorder {
     }
 
     fn event(&self, event: &Event<'_>) {
-        let mut seen = self.0.lock().unwrap();
+        let mut fields = String::new();
         event.record(&mut |field: &field::Field, value: &dyn std::fmt::Debug| {
-            seen.push_str(&format!("{field}={value:?} "));
+            fields.push_str(&format!("{field}={value:?} "));
         });
+        SEEN.lock().unwrap().push(fields);
     }
 
     fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {

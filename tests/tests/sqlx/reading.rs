@@ -9,6 +9,7 @@ use crate::support::{Target, actor, dropped_after, has_transaction, insert_post,
 on_both! {
     every_handle_reads,
     the_trail_is_read_with_the_same_methods_everywhere,
+    a_row_is_read_as_it_was,
     a_read_outside_a_transaction_does_not_write,
     a_read_inside_a_transaction_leaves_it_open,
     a_transaction_begun_with_sql_text_is_not_committed_by_a_read,
@@ -40,7 +41,6 @@ async fn every_handle_reads(target: Target) {
 
 async fn the_trail_is_read_with_the_same_methods_everywhere(target: Target) {
     let db = target.audited(2);
-    let before = text(&mut db.unaudited().acquire().await.unwrap(), NOW).await.unwrap().unwrap();
     let context = user("42").correlation_id("c'1");
     db.transaction(&context, async |tx| {
         tx.record_action(&Action::new("post.published")).await?;
@@ -58,11 +58,16 @@ async fn the_trail_is_read_with_the_same_methods_everywhere(target: Target) {
     assert_eq!(told, [(ChangeOp::Update, "post.published"), (ChangeOp::Insert, "post.published")]);
     let history = db.unaudited().row_history(&RowHistory::by_id("public", "posts", 1)).await.unwrap();
     assert_eq!(history.entries.len(), 2);
+}
 
+async fn a_row_is_read_as_it_was(target: Target) {
+    let db = target.audited(2);
+    let before = text(&mut db.unaudited().acquire().await.unwrap(), NOW).await.unwrap().unwrap();
+    db.transaction(&user("42"), async |tx| insert_post(tx, 1).await).await.unwrap();
     let mut tx = db.unaudited().begin().await.unwrap();
     let now = text(&mut tx, NOW).await.unwrap().unwrap();
     let row = tx.as_of(&AsOf::by_id("public", "posts", 1, instant(&now))).await.unwrap();
-    assert_eq!(row.to_string(), r#"{"id": 1, "title": "new"}"#);
+    assert_eq!(row.to_string(), r#"{"id": 1, "title": "title"}"#);
     let error = tx.as_of(&AsOf::by_id("public", "posts", 1, instant(&before))).await.unwrap_err();
     let error = error.as_core().unwrap();
     assert!(error.is_never_existed() || error.is_before_horizon(), "{error}");

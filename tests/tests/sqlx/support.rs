@@ -128,6 +128,7 @@ impl Target {
 }
 
 fn captured() -> Database {
+    crate::failures::listen();
     static SETUP: OnceLock<String> = OnceLock::new();
     let setup = SETUP.get_or_init(|| {
         format!("BEGIN; {} COMMIT; {}", kernel::install_script(&Schema::default()), TABLES.replace(r"\x22", "\""))

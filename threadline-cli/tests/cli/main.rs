@@ -8,4 +8,5 @@ mod help;
 mod input;
 mod install;
 mod reads;
+mod rights;
 mod support;

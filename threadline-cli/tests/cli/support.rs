@@ -14,7 +14,6 @@ CREATE TABLE billing.lines (invoice text, line int, amount numeric NOT NULL, PRI
 CREATE SCHEMA "Odd ""name""";
 CREATE TABLE "Odd ""name"""."T; DROP TABLE posts; --" ("The ""id""" uuid PRIMARY KEY, "Größe" int);
 CREATE TABLE plain (id int PRIMARY KEY, note text);
-GRANT USAGE ON SCHEMA billing, "Odd ""name""" TO threadline_owner; -- TODO
 "#;
 
 /// What happened to them.
@@ -84,6 +83,12 @@ pub(crate) fn on(database: &Database, arguments: &[&str]) -> Run {
     let mut command = command(arguments);
     command.env("DATABASE_URL", database.url());
     run(command)
+}
+
+/// The database's URL, for sessions with a setting of their own.
+pub(crate) fn with_setting(database: &Database, setting: &str, value: &str) -> String {
+    let separator = if database.url().contains('?') { '&' } else { '?' };
+    format!("{}{separator}options=-c%20{setting}%3D{value}", database.url())
 }
 
 /// The program, away from the tester's terminal and settings.

@@ -27,10 +27,11 @@ const STEPS: &[Step] = &[
             include_str!("sql/capture_enable.sql"),
         ],
     },
+    Step { version: 4, name: "reads", parts: &[include_str!("sql/reads.sql")] },
 ];
 
 /// The newest kernel version this crate installs.
-pub const LATEST: u32 = 3;
+pub const LATEST: u32 = 4;
 
 /// The script that installs the kernel into `schema`, or upgrades an older one in place; a current one is left as it is.
 ///
@@ -135,8 +136,9 @@ fn setting_suffix(schema: &Schema) -> String {
     if *schema == Schema::default() {
         return String::new();
     }
-    let hash = schema.name().bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
+    let hash = schema
+        .name()
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
     format!("_{hash:016x}")
 }

@@ -3,11 +3,7 @@
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::{
-    reconstruct::Evidence,
-    row_history::table_name,
-    row_key::RowKey,
-};
+use super::{reconstruct::Evidence, row_history::table_name, row_key::RowKey};
 use crate::{Error, Json, Operation, Schema, Statement, decode, instant};
 
 /// The row that had this key at an instant, as the JSON object that the trail stores.

@@ -11,14 +11,12 @@ use crate::{AuditAction, AuditChange, AuditTransaction, Error, LinkedChange, Sch
 /// Which table a read looks at.
 #[derive(Clone, Copy)]
 pub(super) enum Scope<'a> {
-    /// Every table, or every table of one schema.
-    All(Option<&'a str>),
-    /// A table called so in whatever schema.
-    AnySchema(&'a str),
-    /// One table.
-    Table(&'a str, &'a str),
-    /// One row of one table, with TRUNCATEs that ended it when asked for.
-    Row { schema: &'a str, table: &'a str, key: &'a RowKey, truncates: bool },
+    /// Every table.
+    All,
+    /// Every table of this schema and name, as far as they are said.
+    Tables(Option<&'a str>, Option<&'a str>),
+    /// One row of one table; only changes before a position, when one is given.
+    Row { schema: &'a str, table: &'a str, key: &'a RowKey, before: Option<Cursor> },
 }
 
 /// A statement under construction.
@@ -27,6 +25,9 @@ pub(super) struct Query<'a> {
     params: Vec<String>,
     conditions: Vec<String>,
 }
+
+/// More than any row has changes.
+const ALL: &str = "9223372036854775807";
 
 /// Newest first, the order of every page.
 const NEWEST_FIRST: &str = "ORDER BY c.captured_at DESC, c.id DESC";
@@ -78,83 +79,58 @@ impl<'a> Query<'a> {
     /// The CTEs up to the body of `found`, and what tells why nothing was found.
     fn changes(&mut self, scope: Scope<'_>, limit: &str) -> Result<(String, Option<String>), Error> {
         match scope {
-            Scope::All(table_schema) => {
-                if let Some(table_schema) = table_schema {
-                    let name = self.param(table_schema);
-                    self.filter(format!("c.table_schema = {name}::text"));
-                }
-                let conditions = self.conditions.join("\n      AND ");
-                let filter = if conditions.is_empty() { String::new() } else { format!("\n    WHERE {conditions}") };
-                let changes = format!(
-                    "found AS MATERIALIZED (\n    SELECT c.* FROM {{schema}}.audit_changes AS c{filter}\n    \
-                     {NEWEST_FIRST}\n    LIMIT {limit}"
-                );
+            Scope::All => {
+                let changes = format!("found AS MATERIALIZED (\n    {}", self.newest(limit, &[]));
                 Ok((changes, None))
             }
-            Scope::AnySchema(table) => {
-                let table = format!("{}::text", self.param(table));
-                let names = names("NULL", &table);
-                let changes = self.under_names(limit, &format!("c.table_name = {table}"));
+            Scope::Tables(schema, table) => {
+                let mut name =
+                    |name: Option<&str>| name.map_or("NULL".to_owned(), |name| format!("{}::text", self.param(name)));
+                let names = names(&name(schema), &name(table));
+                let changes = include_str!("tables.sql")
+                    .replace("{range}", IN_TABLE)
+                    .replace("{few}", &self.all_conditions(&[IN_TABLE, UNDER_NAME]))
+                    .replace("{many}", &self.newest(limit, &["NOT (SELECT f.few FROM few AS f)", UNDER_ANY_NAME]))
+                    .replace("{limit}", limit);
                 let facts = "pg_catalog.json_build_object('captured', EXISTS (SELECT FROM names))".to_owned();
-                Ok((format!("{names}, {changes}"), Some(facts)))
+                Ok((format!("{names}, {}", changes.trim_end()), Some(facts)))
             }
-            Scope::Table(schema, table) => {
+            Scope::Row { schema, table, key, before } => {
                 let (schema, table) = (format!("{}::text", self.param(schema)), format!("{}::text", self.param(table)));
-                let names = names(&schema, &table);
-                // Said with constants too, so that the planner knows how rare the table is.
-                let current = format!(
-                    "c.table_schema = {schema} AND c.table_name = {table}\n          \
-                     AND c.key_hash BETWEEN {{schema}}.table_hash({schema}, {table}) \
-                     AND {{schema}}.table_hash({schema}, {table}) + 4294967295"
-                );
-                let changes = self.under_names(limit, &current);
-                Ok((format!("{names}, {changes}"), Some(format!("{{schema}}.table_facts({schema}, {table})"))))
-            }
-            Scope::Row { schema, table, key, truncates } => {
-                let (schema, table) = (format!("{}::text", self.param(schema)), format!("{}::text", self.param(table)));
-                let names = names(&schema, &table);
                 let key = format!("{}::text::jsonb", self.param(key.parameter()?));
-                let mut branches: Vec<&[&str]> = vec![&AT_THE_KEY, &LEFT_THE_KEY];
-                if truncates {
-                    branches.push(&TRUNCATED);
-                }
-                let found: Vec<String> = branches.into_iter().map(|key| self.newest(limit, key)).collect();
+                let (at, id) = match before {
+                    Some(cursor) => (instant::floor(cursor.captured_at(), "cursor")?, cursor.id().get()),
+                    None => ("infinity".to_owned(), 0),
+                };
+                let at = format!("{}::text::timestamptz", self.param(at));
+                let id = format!("{}::text::bigint", self.param(id.to_string()));
+                let filters = self.all_conditions(&[]);
+                // What the filters leave over is not known beforehand.
+                let (most, filters) = match filters.as_str() {
+                    "" => (limit, String::new()),
+                    filters => (ALL, format!("\n    WHERE {filters}")),
+                };
                 let changes = format!(
-                    "{names}, wanted AS MATERIALIZED (\n    SELECT {{schema}}.row_key({schema}, {table}, {key}) AS key\n), \
-                     found AS MATERIALIZED (\n    SELECT c.* FROM wanted AS w CROSS JOIN names AS n CROSS JOIN LATERAL \
-                     (\n        {}\n    ) AS c\n    {NEWEST_FIRST}\n    LIMIT {limit}",
-                    found.join("\n        UNION ALL\n        "),
+                    "found AS MATERIALIZED (\n    SELECT c.* FROM {{schema}}.row_changes_before({schema}, {table},\n        \
+                     {{schema}}.row_key({schema}, {table}, {key}), {at}, {id}, {most}) AS c{filters}\n    \
+                     {NEWEST_FIRST} LIMIT {limit}"
                 );
                 Ok((changes, Some(format!("{{schema}}.table_facts({schema}, {table})"))))
             }
         }
     }
 
-    /// The newest changes of whole tables. Today's names and former ones are looked for apart: of the former there are
-    /// next to none, and what `current` says of today's helps the planner.
-    fn under_names(&self, limit: &str, current: &str) -> String {
-        let range = "c.key_hash BETWEEN {schema}.table_hash(n.table_schema, n.table_name) \
-                     AND {schema}.table_hash(n.table_schema, n.table_name) + 4294967295";
-        let branches = [("n.is_current", vec![current, range]), ("NOT n.is_current", vec![range])];
-        let branches = branches.map(|(names, conditions)| {
-            let found = self.newest(limit, &conditions);
-            format!("        SELECT c.* FROM names AS n CROSS JOIN LATERAL {found} AS c\n        WHERE {names}")
-        });
-        format!(
-            "found AS MATERIALIZED (\n    SELECT c.* FROM (\n{}\n    ) AS c\n    {NEWEST_FIRST}\n    LIMIT {limit}",
-            branches.join("\n        UNION ALL\n")
-        )
+    /// The newest changes of all, found by walking the order of the trail or through an index that a filter has.
+    fn newest(&self, limit: &str, conditions: &[&str]) -> String {
+        let conditions = self.all_conditions(conditions);
+        let filter = if conditions.is_empty() { String::new() } else { format!("\n    WHERE {conditions}") };
+        format!("SELECT c.* FROM {{schema}}.audit_changes AS c{filter}\n    {NEWEST_FIRST} LIMIT {limit}")
     }
 
-    /// The newest changes under the name `n`, with the filters.
-    fn newest(&self, limit: &str, conditions: &[&str]) -> String {
-        let mut all = UNDER_NAME.to_vec();
-        all.extend(conditions);
-        all.extend(self.conditions.iter().map(String::as_str));
-        format!(
-            "(SELECT c.* FROM {{schema}}.audit_changes AS c\n        WHERE {}\n        {NEWEST_FIRST} LIMIT {limit})",
-            all.join("\n          AND ")
-        )
+    /// These conditions and the filters.
+    fn all_conditions(&self, conditions: &[&str]) -> String {
+        let filters = self.conditions.iter().map(String::as_str);
+        conditions.iter().copied().chain(filters).collect::<Vec<_>>().join("\n      AND ")
     }
 }
 
@@ -163,39 +139,21 @@ fn names(schema: &str, table: &str) -> String {
     format!("names AS MATERIALIZED (\n    SELECT n.* FROM {{schema}}.recorded_names({schema}, {table}) AS n\n)")
 }
 
+/// Changes in the name's range of key hashes: with next to no others among them.
+const IN_TABLE: &str = "c.key_hash BETWEEN {schema}.table_hash(n.table_schema, n.table_name) \
+                        AND {schema}.table_hash(n.table_schema, n.table_name) + 4294967295";
+
 /// Changes recorded under the name `n` while it was the table's.
-const UNDER_NAME: [&str; 2] = [
-    "c.table_schema = n.table_schema AND c.table_name = n.table_name",
-    "c.captured_at <= n.until AND c.captured_at > n.since",
-];
+const UNDER_NAME: &str = "c.table_schema = n.table_schema AND c.table_name = n.table_name \
+                          AND c.captured_at <= n.until AND c.captured_at > n.since";
 
-/// Changes that left the row at the key.
-const AT_THE_KEY: [&str; 2] = [
-    "c.key_hash = {schema}.key_hash(n.table_schema, n.table_name, w.key)",
-    "c.table_pk = w.key",
-];
-
-/// Changes that took the row from the key to another.
-const LEFT_THE_KEY: [&str; 3] = [
-    "c.previous_key_hash = {schema}.key_hash(n.table_schema, n.table_name, w.key)",
-    "c.previous_pk = w.key",
-    "c.table_pk IS DISTINCT FROM w.key",
-];
-
-/// TRUNCATEs, but none from before the row's first change.
-const TRUNCATED: [&str; 3] = [
-    "c.key_hash = {schema}.table_hash(n.table_schema, n.table_name)",
-    "c.op = 'truncate'",
-    "EXISTS (SELECT FROM {schema}.audit_changes AS e
-              WHERE e.key_hash = {schema}.key_hash(n.table_schema, n.table_name, w.key)
-                AND e.table_pk = w.key AND e.captured_at <= c.captured_at)",
-];
+/// The same for any of the names; a scalar subquery, so that no join disturbs the order.
+const UNDER_ANY_NAME: &str = "(SELECT true FROM names AS n WHERE c.table_schema = n.table_schema \
+                              AND c.table_name = n.table_name AND c.captured_at <= n.until AND c.captured_at > n.since LIMIT 1)";
 
 /// An instant of the trail as text, whatever the session's time zone is.
 fn utc(column: &str) -> String {
-    format!(
-        "pg_catalog.to_char(pg_catalog.timezone('UTC', {column}), 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
-    )
+    format!("pg_catalog.to_char(pg_catalog.timezone('UTC', {column}), 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')")
 }
 
 /// One row: a change, or the facts that explain why there is none.

@@ -104,6 +104,9 @@ impl Evidence {
                 None => nobody_yet(),
             },
             None if self.live.is_none() => nobody_yet(),
+            Some(first) if first.op == ChangeOp::Truncate => {
+                unavailable("a later TRUNCATE took what was there, if anything, and was recorded as one event")
+            }
             _ => match self.undone()? {
                 Ok(image) => Ok(image),
                 Err(problem) => unavailable(problem),
@@ -112,7 +115,8 @@ impl Evidence {
     }
 
     fn holder(&self) -> Result<Holder, Error> {
-        let since_truncate = self.before.iter().rposition(|touch| touch.op == ChangeOp::Truncate).map_or(0, |at| at + 1);
+        let since_truncate =
+            self.before.iter().rposition(|touch| touch.op == ChangeOp::Truncate).map_or(0, |at| at + 1);
         let Some((_, before)) = self.before.split_at_checked(since_truncate) else { return Ok(Holder::Unknown) };
         let Some(last) = before.last() else {
             return Ok(if self.before.is_empty() { Holder::Unknown } else { Holder::Nobody });

@@ -191,7 +191,12 @@ impl Queue {
 
     /// The occupant that looked like `prior` changes in place; when images do not tell, the newest: who changes a row of
     /// a key that is taken twice means the one it put there.
-    pub(super) fn replace(&mut self, key: Option<&Json>, image: Option<&Json>, prior: Option<&Json>) -> Result<(), Error> {
+    pub(super) fn replace(
+        &mut self,
+        key: Option<&Json>,
+        image: Option<&Json>,
+        prior: Option<&Json>,
+    ) -> Result<(), Error> {
         let newest = self.occupants.len().saturating_sub(1);
         let index = if newest > 0 { self.find(prior)?.unwrap_or(newest) } else { newest };
         match self.occupants.get_mut(index) {

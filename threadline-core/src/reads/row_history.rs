@@ -46,13 +46,7 @@ impl RowHistory {
 
     /// The history of the row with this key; a JSON object of the key columns is one.
     pub fn new(schema: impl Into<String>, table: impl Into<String>, key: impl Into<RowKey>) -> Self {
-        Self {
-            schema: schema.into(),
-            table: table.into(),
-            key: key.into(),
-            limit: Self::DEFAULT_LIMIT,
-            cursor: None,
-        }
+        Self { schema: schema.into(), table: table.into(), key: key.into(), limit: Self::DEFAULT_LIMIT, cursor: None }
     }
 
     /// The history of the row with this value in the table's one key column, whatever it is called.
@@ -99,13 +93,9 @@ impl Operation for RowHistory {
         table_name(&self.schema, "schema")?;
         table_name(&self.table, "table")?;
         page_limit(self.limit, Self::MAX_LIMIT)?;
-        let mut query = Query::new(schema);
-        if let Some(cursor) = &self.cursor {
-            query.go_on_after(cursor)?;
-        }
-        let scope = Scope::Row { schema: &self.schema, table: &self.table, key: &self.key, truncates: true };
+        let scope = Scope::Row { schema: &self.schema, table: &self.table, key: &self.key, before: self.cursor };
         // A later page may well be empty.
-        query.finish(scope, self.limit, self.cursor.is_none())
+        Query::new(schema).finish(scope, self.limit, self.cursor.is_none())
     }
 
     fn decode(&self, rows: Vec<String>) -> Result<Page<LinkedChange>, Error> {
@@ -144,7 +134,9 @@ mod tests {
         let nothing = |facts: &str| history.decode(vec![format!("{{\"nothing\": {facts}}}")]);
         let captured = r#"{"captured": true, "key_columns": ["id"], "column_types": {"id": "int8"}}"#;
         assert!(nothing(captured).unwrap().is_empty());
-        assert!(nothing(r#"{"captured": false, "key_columns": [], "column_types": {}}"#).unwrap_err().is_not_captured());
+        assert!(
+            nothing(r#"{"captured": false, "key_columns": [], "column_types": {}}"#).unwrap_err().is_not_captured()
+        );
         assert!(nothing(&captured.replace("int8", "uuid")).unwrap_err().is_invalid_input());
     }
 

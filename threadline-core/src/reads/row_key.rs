@@ -65,8 +65,8 @@ impl RowKey {
 
     fn validate(&self) -> Result<(), Error> {
         let (Text::Columns(json) | Text::Value(json)) = &self.0;
-        let value: Value =
-            serde_json::from_str(json).map_err(|error| Error::invalid_input("key", "is not JSON", EXAMPLE).with_source(error))?;
+        let value: Value = serde_json::from_str(json)
+            .map_err(|error| Error::invalid_input("key", "is not JSON", EXAMPLE).with_source(error))?;
         let problem = match (&self.0, &value) {
             (Text::Columns(_), Value::Object(columns)) if columns.is_empty() => "names no column",
             (Text::Columns(_), Value::Object(columns)) if columns.values().any(Value::is_null) => "has a null value",
@@ -97,7 +97,10 @@ impl RowKey {
     /// Explains why nothing was found, when the question was wrong.
     pub(super) fn explain(&self, schema: &str, table: &str, facts: &KeyFacts) -> Result<(), Error> {
         let wrong = |message: String, remedy: String| {
-            Err(Error::new(Kind::InvalidInput, message).setting_name("key").table_name(schema, table).remedy_text(remedy))
+            Err(Error::new(Kind::InvalidInput, message)
+                .setting_name("key")
+                .table_name(schema, table)
+                .remedy_text(remedy))
         };
         if !facts.captured {
             return Err(not_captured(schema, table));
@@ -122,7 +125,8 @@ impl RowKey {
         for (column, value) in self.parts(facts) {
             let Some(type_name) = facts.column_types.get(column) else { continue };
             if let Some(expected) = mismatch(type_name, &value) {
-                let message = format!("the key's value for column {column} ({type_name}) of {schema}.{table} has the wrong form");
+                let message =
+                    format!("the key's value for column {column} ({type_name}) of {schema}.{table} has the wrong form");
                 return wrong(message, format!("Give {expected}")).map_err(|error: Error| error.column_name(column));
             }
         }
@@ -144,11 +148,15 @@ pub(super) struct KeyFacts {
     column_types: BTreeMap<String, String>,
 }
 
+/// A table, or a schema without one captured, that the trail has never heard of; an empty name is one not said.
 pub(super) fn not_captured(schema: &str, table: &str) -> Error {
-    let label = if schema.is_empty() { table.to_owned() } else { format!("{schema}.{table}") };
-    let error = Error::new(Kind::NotCaptured, format!("table {label} is not captured"))
-        .remedy_text("Check schema and name, or enable capture for it");
-    if schema.is_empty() { error.table_text(Some(label)) } else { error.table_name(schema, table) }
+    let remedy = "Check schema and name, or enable capture for it";
+    let error = |message: String| Error::new(Kind::NotCaptured, message).remedy_text(remedy);
+    match (schema, table) {
+        (schema, "") => error(format!("no table of schema {schema} is captured")),
+        ("", table) => error(format!("table {table} is not captured")).table_text(Some(table.to_owned())),
+        (schema, table) => error(format!("table {schema}.{table} is not captured")).table_name(schema, table),
+    }
 }
 
 /// What to give instead, when no row's key can have this JSON value in a column of this type.

@@ -64,8 +64,7 @@ impl Timeline {
         Self::default()
     }
 
-    /// Of tables in this schema. Alone, it means the schema as it was called when the change was captured; with a table,
-    /// the schema the table is in today.
+    /// Of tables that are in this schema today, wherever they were before.
     pub fn schema(mut self, schema: impl Into<String>) -> Self {
         self.schema = Some(schema.into());
         self
@@ -77,7 +76,8 @@ impl Timeline {
         self
     }
 
-    /// Of the row with this key; needs schema and table.
+    /// Of the row with this key, TRUNCATEs of the table included; needs schema and table. The history of a row without
+    /// further filters is [`RowHistory`](crate::RowHistory).
     pub fn key(mut self, key: impl Into<RowKey>) -> Self {
         self.key = Some(key.into());
         self
@@ -183,14 +183,13 @@ impl Timeline {
 
     fn scope(&self) -> Result<Scope<'_>, Error> {
         Ok(match (self.schema.as_deref(), self.table.as_deref(), &self.key) {
-            (Some(schema), Some(table), Some(key)) => Scope::Row { schema, table, key, truncates: false },
+            (Some(schema), Some(table), Some(key)) => Scope::Row { schema, table, key, before: self.cursor },
             (_, _, Some(_)) => {
                 let remedy = "Name schema and table of the row as well";
                 return Err(Error::invalid_input("key", "needs a schema and a table", remedy));
             }
-            (Some(schema), Some(table), None) => Scope::Table(schema, table),
-            (None, Some(table), None) => Scope::AnySchema(table),
-            (schema, None, None) => Scope::All(schema),
+            (None, None, None) => Scope::All,
+            (schema, table, None) => Scope::Tables(schema, table),
         })
     }
 
@@ -237,7 +236,8 @@ impl Timeline {
                 query.filter(in_transactions(&format!("t.{column} = {id}::text")));
             }
         }
-        if let Some(cursor) = &self.cursor {
+        // A row's changes are read from the cursor on.
+        if let (Some(cursor), None) = (&self.cursor, &self.key) {
             query.go_on_after(cursor)?;
         }
         Ok(())

@@ -84,7 +84,7 @@ BEGIN
         SELECT * INTO element FROM pg_type WHERE oid = base.typelem;
         RETURN CASE
             WHEN element.oid IN ('float4'::regtype, 'float8'::regtype) THEN 'float array'
-            WHEN element.typnamespace = 'pg_catalog'::regnamespace AND element.typtype IN ('b', 'r', 'm')
+            WHEN element.typnamespace = 'pg_catalog'::regnamespace AND element.typtype IN ('b', 'r', 'm') AND element.typcategory <> 'A'
                  AND element.oid NOT IN ('json'::regtype, 'jsonb'::regtype, '"char"'::regtype) THEN 'native'
             ELSE 'text' END;
     END IF;
@@ -162,7 +162,7 @@ BEGIN
         -- Through the JSON, not the column: a column that is retyped later must not bring a cast of its own.
         WHEN key_type = ANY (ARRAY['int2', 'int4', 'int8']::regtype[]) THEN
             format('%L::pg_catalog.int8 OPERATOR(pg_catalog.+) ((%s OPERATOR(pg_catalog.->) %L)::pg_catalog.int8 OPERATOR(pg_catalog.&) 4294967295)', base, reference, keys[1])
-        WHEN key_type = ANY (ARRAY['numeric', 'float4', 'float8']::regtype[]) THEN
+        WHEN key_type = ANY (ARRAY['numeric', 'float4', 'float8', 'jsonb']::regtype[]) THEN
             format('@schema@.key_hash(%L, %L, %s)', table_schema, table_name, reference)
         ELSE format('%L::pg_catalog.int8 OPERATOR(pg_catalog.+) pg_catalog.jsonb_hash(%s)', base + 2147483648, reference) END;
 END $body$;
@@ -231,7 +231,7 @@ END $body$;
 -- The settings of type_settings with the value capture pins each to, and the test that the session's value does as well.
 CREATE FUNCTION @schema@.pinned_settings() RETURNS TABLE (setting text, variable text, pinned text, suffices text)
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $body$
-    VALUES ('TimeZone', 'session_time_zone', 'UTC', '%s OPERATOR(pg_catalog.=) ''UTC'''),
+    VALUES ('TimeZone', 'session_time_zone', 'UTC', '%s OPERATOR(pg_catalog.=) ANY (ARRAY[''UTC'', ''Etc/UTC'', ''GMT''])'),
            ('DateStyle', 'session_date_style', 'ISO, MDY', 'pg_catalog.starts_with(%s, ''ISO'')'),
            ('IntervalStyle', 'session_interval_style', 'postgres', '%s OPERATOR(pg_catalog.=) ''postgres'''),
            ('bytea_output', 'session_bytea_output', 'hex', '%s OPERATOR(pg_catalog.=) ''hex'''),

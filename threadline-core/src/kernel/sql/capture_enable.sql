@@ -20,11 +20,12 @@ BEGIN
     FOR setting IN
         SELECT p.* FROM @schema@.pinned_settings() p
         WHERE p.setting IN (SELECT unnest(@schema@.type_settings(c.type_id)) FROM @schema@.table_columns(target) c WHERE NOT policy -> 'exclude' ? c.name)
+        ORDER BY p.setting COLLATE "C"
     LOOP
         declarations := declarations || format(E'\n    %s pg_catalog.text := pg_catalog.current_setting(%L);', setting.variable, setting.setting);
-        pin := pin || format(E'\n    IF NOT (%s) THEN\n        PERFORM pg_catalog.set_config(%L, %L, true);\n    END IF;',
+        pin := pin || format(E'\n    IF NOT (%s) THEN\n        capture.ignored := pg_catalog.set_config(%L, %L, true);\n    END IF;',
             format(setting.suffices, 'capture.' || setting.variable), setting.setting, setting.pinned);
-        restore := restore || format(E'\n    IF NOT (%s) THEN\n        PERFORM pg_catalog.set_config(%L, %s, true);\n    END IF;',
+        restore := restore || format(E'\n    IF NOT (%s) THEN\n        capture.ignored := pg_catalog.set_config(%L, %s, true);\n    END IF;',
             format(setting.suffices, 'capture.' || setting.variable), setting.setting, 'capture.' || setting.variable);
     END LOOP;
 
@@ -34,8 +35,11 @@ BEGIN
         || E'\n        ''/'', pg_catalog.current_setting(' || quote_literal(@action_setting@) || ', true), '' '');'
         || E'\n    state pg_catalog.text := pg_catalog.current_setting(' || quote_literal(@tx_setting@) || ', true);'
         || E'\n    xid pg_catalog.xid8 := pg_catalog.pg_current_xact_id();'
-        || E'\n    tx pg_catalog.int8;'
-        || E'\n    at pg_catalog.timestamptz := @schema@.next_instant();'
+        || E'\n    tx pg_catalog.int8 := CASE WHEN pg_catalog.starts_with(state, mark) THEN pg_catalog.split_part(state, '' '', 3)::pg_catalog.int8 END;'
+        -- The first capture of a transaction has no other to come after.
+        || E'\n    at pg_catalog.timestamptz := CASE WHEN pg_catalog.concat(pg_catalog.current_setting(''threadline.clock'', true)) OPERATOR(pg_catalog.=) '''' AND pg_catalog.pg_trigger_depth() OPERATOR(pg_catalog.<=) 1'
+        || E'\n        THEN pg_catalog.clock_timestamp() ELSE @schema@.next_instant() END;'
+        || E'\n    ignored pg_catalog.text;'
         || E'\n    count pg_catalog.int8;'
         || E'\n    altered pg_catalog.bool;'
         || E'\n    saved pg_catalog.jsonb;'
@@ -46,10 +50,6 @@ BEGIN
             || CASE WHEN row_level THEN '' ELSE format(' AND EXISTS (SELECT FROM %s)', transition) END
             || format(E' THEN\n        PERFORM @schema@.refuse_missing_actor(%L, %L);\n    END IF;', table_schema, table_name);
     END IF;
-    body := body
-        || E'\n    IF pg_catalog.starts_with(capture.state, capture.mark) THEN'
-        || E'\n        capture.tx := pg_catalog.split_part(capture.state, '' '', 3)::pg_catalog.int8;'
-        || E'\n    END IF;';
     IF ordered THEN
         body := body || format(E'\n    capture.at := coalesce(@schema@.reserved_instant(TG_OP, %s), capture.at);', CASE WHEN row_level THEN 'true' ELSE 'false' END);
     END IF;
@@ -123,10 +123,15 @@ DECLARE
     is_root text := '(SELECT c.relkind FROM pg_catalog.pg_class AS c WHERE c.oid OPERATOR(pg_catalog.=) TG_RELID) OPERATOR(pg_catalog.=) ''p''';
 BEGIN
     IF mode = 'rows' THEN
-        RETURN E'\nDECLARE\n    session_row_security pg_catalog.text := pg_catalog.current_setting(''row_security'');\nBEGIN'
+        RETURN E'\nDECLARE\n    session_row_security pg_catalog.text := pg_catalog.current_setting(''row_security'');\n    rows_left pg_catalog.bool;\nBEGIN'
             -- A policy that hides rows makes the DELETE fail instead of passing over them.
             || E'\n    PERFORM pg_catalog.set_config(''row_security'', ''off'', true);'
             || E'\n    EXECUTE pg_catalog.format(''DELETE FROM %s %I.%I'', CASE WHEN ' || is_root || E' THEN '''' ELSE ''ONLY'' END, TG_TABLE_SCHEMA, TG_TABLE_NAME);'
+            || E'\n    EXECUTE pg_catalog.format(''SELECT EXISTS (SELECT FROM %s %I.%I)'', CASE WHEN ' || is_root || E' THEN '''' ELSE ''ONLY'' END, TG_TABLE_SCHEMA, TG_TABLE_NAME) INTO rows_left;'
+            || E'\n    IF rows_left THEN'
+            || E'\n        RAISE EXCEPTION ''threadline: TRUNCATE of % refused: rows remained after deleting them one by one, so they would go unrecorded'', pg_catalog.format(''%I.%I'', TG_TABLE_SCHEMA, TG_TABLE_NAME)'
+            || E'\n            USING ERRCODE = ''TL007'', CONSTRAINT = ''threadline_truncate_refused'', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, HINT = ''A trigger of the table keeps or re-inserts rows: use DELETE, or set truncate to event or refuse in the capture policy.'';'
+            || E'\n    END IF;'
             || E'\n    PERFORM pg_catalog.set_config(''row_security'', session_row_security, true);'
             || E'\n    RETURN NULL;\nEND ';
     END IF;
@@ -143,7 +148,7 @@ BEGIN
         || CASE WHEN policy -> 'require_actor' = 'true' THEN
             format(E'\n    IF pg_catalog.concat(pg_catalog.current_setting(''threadline.actor_ref'', true)) OPERATOR(pg_catalog.=) '''' THEN\n        PERFORM @schema@.refuse_missing_actor(%L, %L);\n    END IF;', table_schema, table_name)
            ELSE '' END
-        || format(E'\n    PERFORM pg_catalog.set_config(''threadline.truncating'', '''', true);\n    INSERT INTO @schema@.audit_changes (transaction_id, xid, captured_at, table_schema, table_name, op, key_hash)\n    VALUES (@schema@.open_transaction(@schema@.transaction_mark()), pg_catalog.pg_current_xact_id(), @schema@.next_instant(), %L, %L, ''truncate'', %L::pg_catalog.int8);\n    RETURN NULL;\nEND ', table_schema, table_name, @schema@.table_hash(table_schema, table_name));
+        || format(E'\n    PERFORM pg_catalog.set_config(''threadline.truncating'', '''', true);\n    INSERT INTO @schema@.audit_changes (transaction_id, xid, captured_at, table_schema, table_name, op, key_hash)\n    SELECT @schema@.open_transaction(@schema@.transaction_mark(), instant), pg_catalog.pg_current_xact_id(), instant, %L, %L, ''truncate'', %L::pg_catalog.int8\n    FROM (SELECT @schema@.next_instant() AS instant OFFSET 0) AS clock;\n    RETURN NULL;\nEND ', table_schema, table_name, @schema@.table_hash(table_schema, table_name));
 END $body$;
 
 -- A body as a literal: dollar-quoted for the reader, with a tag that no column or table name inside can close.
@@ -254,14 +259,21 @@ BEGIN
         script := script || format(E'CREATE TRIGGER "00_@prefix@_before_truncate" BEFORE TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION @schema@.%I();\n', leaf.label, stem || '_truncate');
     END LOOP;
     IF need <> 'no' THEN
-        FOREACH part IN ARRAY ARRAY['INSERT', 'UPDATE', 'DELETE'] LOOP
-            script := script || format(E'CREATE TRIGGER %I BEFORE %s ON %s FOR EACH STATEMENT EXECUTE FUNCTION @schema@.order_begin(%L);\n', '~~_@prefix@_order_' || lower(part), part, label, need);
+        -- Statement triggers do not reach partitions that a statement names: each existing one has its own.
+        FOR leaf IN
+            SELECT format('%I.%I', n.nspname, c.relname) AS label, c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+            WHERE c.oid = target OR (c.oid IN (SELECT relid FROM pg_partition_tree(target)) AND c.relkind IN ('r', 'p')) ORDER BY 1
+        LOOP
+            FOREACH part IN ARRAY ARRAY['INSERT', 'UPDATE', 'DELETE'] LOOP
+                script := script || format(E'CREATE TRIGGER %I BEFORE %s ON %s FOR EACH STATEMENT EXECUTE FUNCTION @schema@.order_begin(%L, %L);\n', '~~_@prefix@_order_' || lower(part), part, leaf.label, need, level);
+            END LOOP;
+            IF level = 'row' THEN
+                script := script || format(E'CREATE TRIGGER "~~_@prefix@_order_end" AFTER INSERT OR UPDATE OR DELETE ON %s FOR EACH STATEMENT EXECUTE FUNCTION @schema@.order_end();\n', leaf.label);
+            END IF;
         END LOOP;
         IF need = 'wait' THEN
-            script := script || format(E'CREATE TRIGGER "00_@prefix@_a_order" AFTER INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW EXECUTE FUNCTION @schema@.order_rows();\n', label);
-        END IF;
-        IF level = 'row' THEN
-            script := script || format(E'CREATE TRIGGER "~~_@prefix@_order_end" AFTER INSERT OR UPDATE OR DELETE ON %s FOR EACH STATEMENT EXECUTE FUNCTION @schema@.order_end();\n', label);
+            -- A leading space sorts before any other name.
+            script := script || format(E'CREATE TRIGGER " 00_@prefix@_order" AFTER INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW EXECUTE FUNCTION @schema@.order_rows();\n', label);
         END IF;
     END IF;
     RETURN script || format(E'SELECT @schema@.register_table(%L::pg_catalog.regclass, %L, %L, %L, %L, %L);\n',

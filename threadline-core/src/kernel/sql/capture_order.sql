@@ -34,7 +34,7 @@ BEGIN
     END IF;
     IF pg_catalog.pg_trigger_depth() OPERATOR(pg_catalog.>) 1 THEN
         FOR depth IN 1 .. pg_catalog.pg_trigger_depth() OPERATOR(pg_catalog.-) 1 LOOP
-            FOREACH setting IN ARRAY ARRAY['insert', 'update', 'delete'] LOOP
+            FOREACH setting IN ARRAY ARRAY['delete', 'update', 'insert'] LOOP
                 slot := @schema@.order_setting(depth, setting);
                 IF pg_catalog.current_setting(slot, true) OPERATOR(pg_catalog.=) 'armed' THEN
                     PERFORM pg_catalog.set_config(slot, us::pg_catalog.text, true);
@@ -69,30 +69,44 @@ BEGIN
     RETURN NULL;
 END $body$;
 
--- BEFORE STATEMENT, sorted last. The argument says whether BEFORE ROW triggers of the host come first.
+-- BEFORE STATEMENT, sorted last. The first argument says whether BEFORE ROW triggers of the host come first, the second
+-- whether the table is captured row by row: then an UPDATE can move rows between partitions, as DELETE and INSERT.
 CREATE FUNCTION @schema@.order_begin() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER AS $body$
+DECLARE
+    op pg_catalog.text;
 BEGIN
-    PERFORM pg_catalog.set_config(@schema@.order_setting(pg_catalog.pg_trigger_depth(), TG_OP),
-        CASE WHEN TG_ARGV[0] OPERATOR(pg_catalog.=) 'wait' THEN 'waiting' ELSE 'armed' END, true);
+    FOREACH op IN ARRAY CASE WHEN TG_OP OPERATOR(pg_catalog.=) 'UPDATE' AND TG_ARGV[1] OPERATOR(pg_catalog.=) 'row'
+                             THEN ARRAY['update', 'delete', 'insert'] ELSE ARRAY[TG_OP] END LOOP
+        PERFORM pg_catalog.set_config(@schema@.order_setting(pg_catalog.pg_trigger_depth(), op),
+            CASE WHEN TG_ARGV[0] OPERATOR(pg_catalog.=) 'wait' THEN 'waiting' ELSE 'armed' END, true);
+    END LOOP;
     RETURN NULL;
 END $body$;
 
 -- AFTER ROW, sorted first: the statement has changed its rows, what comes now follows it.
 CREATE FUNCTION @schema@.order_rows() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER AS $body$
+DECLARE
+    op pg_catalog.text;
 BEGIN
-    IF pg_catalog.current_setting(@schema@.order_setting(pg_catalog.pg_trigger_depth(), TG_OP), true) OPERATOR(pg_catalog.=) 'waiting' THEN
-        PERFORM pg_catalog.set_config(@schema@.order_setting(pg_catalog.pg_trigger_depth(), TG_OP), 'armed', true);
-    END IF;
+    FOREACH op IN ARRAY ARRAY['insert', 'update', 'delete'] LOOP
+        IF pg_catalog.current_setting(@schema@.order_setting(pg_catalog.pg_trigger_depth(), op), true) OPERATOR(pg_catalog.=) 'waiting' THEN
+            PERFORM pg_catalog.set_config(@schema@.order_setting(pg_catalog.pg_trigger_depth(), op), 'armed', true);
+        END IF;
+    END LOOP;
     RETURN NULL;
 END $body$;
 
 -- AFTER STATEMENT of a table captured row by row: the statement is over.
 CREATE FUNCTION @schema@.order_end() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER AS $body$
+DECLARE
+    op pg_catalog.text;
 BEGIN
-    PERFORM pg_catalog.set_config(@schema@.order_setting(pg_catalog.pg_trigger_depth(), TG_OP), '', true);
+    FOREACH op IN ARRAY ARRAY['insert', 'update', 'delete'] LOOP
+        PERFORM pg_catalog.set_config(@schema@.order_setting(pg_catalog.pg_trigger_depth(), op), '', true);
+    END LOOP;
     RETURN NULL;
 END $body$;
 

@@ -29,6 +29,11 @@ DECLARE
     raw_new text := '';
     pairs text := '';             -- old, new and difference of every column
     any_difference text := '';
+    -- o, n and d of every column stand in one target list, which holds 1664 entries: of a wider table they are written out.
+    wide boolean := (SELECT count(*) FROM @schema@.table_columns(target)) > 500;
+    old_value text;
+    new_value text;
+    difference text;
     name_parts jsonb := '{}';
     changed_names text;
     before_fields text := '';
@@ -54,8 +59,8 @@ DECLARE
     head text;
     image text;
     position_values text := CASE WHEN fresh
-        THEN 'coalesce($1, (SELECT @schema@.open_transaction($2))), $3, $4'
-        ELSE 'coalesce(capture.tx, (SELECT @schema@.open_transaction(capture.mark))), capture.xid, capture.at' END;
+        THEN 'coalesce($1, (SELECT @schema@.open_transaction($2, $4))), $3, $4'
+        ELSE 'coalesce(capture.tx, (SELECT @schema@.open_transaction(capture.mark, capture.at))), capture.xid, capture.at' END;
     withheld text := CASE WHEN missing IS NULL THEN 'NULL' ELSE format('%L', 'redacted column gone: ' || missing) END;
 BEGIN
     FOR col IN
@@ -80,8 +85,11 @@ BEGIN
             pinned := '%s';
         END IF;
         IF op = 'update' THEN
-            stored := CASE WHEN col.masked THEN mask_literal ELSE @schema@.stored_expression(format(pinned, 'p.n' || n), col.route) END;
-            stored_old := CASE WHEN col.masked THEN mask_literal ELSE @schema@.stored_expression(format(pinned, 'p.o' || n), col.route) END;
+            old_value := CASE WHEN wide THEN 'o.c' ELSE 'p.o' END || n;
+            new_value := CASE WHEN wide THEN 'n.c' ELSE 'p.n' END || n;
+            difference := @schema@.difference_expression('o.c' || n, 'n.c' || n, CASE WHEN pinned = '%s' THEN col.type_id END);
+            stored := CASE WHEN col.masked THEN mask_literal ELSE @schema@.stored_expression(format(pinned, new_value), col.route) END;
+            stored_old := CASE WHEN col.masked THEN mask_literal ELSE @schema@.stored_expression(format(pinned, old_value), col.route) END;
         ELSE
             stored := CASE WHEN col.masked THEN mask_literal ELSE @schema@.stored_expression(format(pinned, reference), col.route) END;
         END IF;
@@ -92,16 +100,17 @@ BEGIN
         IF op = 'update' THEN
             raw_old := raw_old || slot || format('%s AS c%s', old_prefix || quote_ident(col.name), n);
             raw_new := raw_new || slot || format('%s AS c%s', new_prefix || quote_ident(col.name), n);
-            pairs := pairs || slot || format(E'\n                o.c%1$s AS o%1$s, n.c%1$s AS n%1$s, %2$s AS d%1$s', n, @schema@.difference_expression('o.c' || n, 'n.c' || n, CASE WHEN pinned = '%s' THEN col.type_id END));
-            any_difference := any_difference || CASE WHEN n = 1 THEN '' ELSE ' OR ' END || 'p.d' || n;
+            pairs := pairs || slot || format(E'\n                o.c%1$s AS o%1$s, n.c%1$s AS n%1$s, %2$s AS d%1$s', n, difference);
+            difference := CASE WHEN wide THEN format('(%s)', difference) ELSE 'p.d' || n END;
+            any_difference := any_difference || CASE WHEN n = 1 THEN '' ELSE ' OR ' END || difference;
             IF NOT col.excepted THEN
-                name_parts := name_parts || jsonb_build_object(col.name, format('CASE WHEN p.d%s THEN %s END', n, literal));
-                before_fields := before_fields || format(E'\n            OPERATOR(pg_catalog.||) CASE WHEN p.d%s THEN pg_catalog.jsonb_build_object(%s, %s) ELSE ''{}'' END', n, literal, stored_old);
+                name_parts := name_parts || jsonb_build_object(col.name, format('CASE WHEN %s THEN %s END', difference, literal));
+                before_fields := before_fields || format(E'\n            OPERATOR(pg_catalog.||) CASE WHEN %s THEN pg_catalog.jsonb_build_object(%s, %s) ELSE ''{}'' END', difference, literal, stored_old);
             END IF;
             IF col.is_key THEN
                 key_new := key_new || CASE WHEN key_new = '' THEN '' ELSE ', ' END || format('%s, %s', literal, stored);
                 key_old := key_old || CASE WHEN key_old = '' THEN '' ELSE ', ' END || format('%s, %s', literal, stored_old);
-                key_differs := key_differs || CASE WHEN key_differs = '' THEN '' ELSE ' OR ' END || 'p.d' || n;
+                key_differs := key_differs || CASE WHEN key_differs = '' THEN '' ELSE ' OR ' END || difference;
             END IF;
         ELSIF col.is_key THEN
             key_new := key_new || CASE WHEN key_new = '' THEN '' ELSE ', ' END || format('%s, i.%I', literal, col.name);
@@ -125,7 +134,10 @@ BEGIN
         @schema@.key_hash_expression(target, keys, 'k.pk', table_schema, table_name));
 
     IF op = 'update' THEN
-        image := CASE WHEN missing IS NOT NULL OR lean THEN 'NULL::pg_catalog.jsonb' ELSE 'pg_catalog.to_jsonb(i.*)' END;
+        -- A lean table still keeps the whole row when its key changes: it is where the two histories are tied together.
+        image := CASE WHEN missing IS NOT NULL THEN 'NULL::pg_catalog.jsonb'
+                      WHEN lean THEN format('CASE WHEN %s THEN pg_catalog.to_jsonb(i.*) END', key_differs)
+                      ELSE 'pg_catalog.to_jsonb(i.*)' END;
         RETURN head || format(E', k.previous_pk, CASE WHEN k.previous_pk IS NULL THEN NULL ELSE %s END, k.image, k.changed_fields, k.changed_from', @schema@.key_hash_expression(target, keys, 'k.previous_pk', table_schema, table_name))
             || CASE WHEN missing IS NULL THEN '' ELSE ', ' || withheld END
             || E'\nFROM ' || lateral_open || E'(\n    SELECT ' || key_new || ' AS pk, ' || key_old || ' AS previous_pk, ' || image || E' AS image,\n        '
@@ -133,15 +145,15 @@ BEGIN
                ELSE format('pg_catalog.array_remove(ARRAY[%s]::pg_catalog.text[], NULL) AS changed_fields', coalesce(changed_names, ''))
                     || CASE WHEN policy -> 'before_values' = 'true' THEN E',\n        ''{}''::pg_catalog.jsonb' || before_fields || ' AS changed_from'
                             ELSE ', NULL::pg_catalog.jsonb AS changed_from' END END
-            || E'\n    FROM (\n            SELECT ' || pairs || E'\n            FROM '
+            || CASE WHEN wide THEN E'\n    FROM (' ELSE E'\n    FROM (\n            SELECT ' || pairs || E'\n            FROM ' END
             -- Paired by position, never by key: a row that one statement updates twice would multiply in a key join.
             -- FULL JOIN cannot become a nested loop, whatever size the planner froze.
             || CASE WHEN source = 'row' THEN format('(SELECT %s) AS o CROSS JOIN (SELECT %s) AS n', raw_old, raw_new)
                     WHEN single_row THEN format(E'(SELECT %s%s) AS o CROSS JOIN (SELECT %s%s) AS n', raw_old, from_old, raw_new, from_new)
                     ELSE format(E'(SELECT pg_catalog.row_number() OVER () AS position, %s%s) AS o\n            FULL JOIN (SELECT pg_catalog.row_number() OVER () AS position, %s%s) AS n ON o.position OPERATOR(pg_catalog.=) n.position',
                                 raw_old, from_old, raw_new, from_new) END
-            || E'\n            OFFSET 0\n        ) AS p'
-            || CASE WHEN missing IS NOT NULL OR lean THEN '' ELSE E'\n        CROSS JOIN LATERAL (SELECT\n            ' || image_fields || E'\n        ) AS i' END
+            || CASE WHEN wide THEN ')' ELSE E'\n            OFFSET 0\n        ) AS p' END
+            || CASE WHEN missing IS NOT NULL THEN '' ELSE E'\n        CROSS JOIN LATERAL (SELECT\n            ' || image_fields || E'\n        ) AS i' END
             || E'\n    WHERE ' || any_difference
             || E'\n) AS k' || guard;
     END IF;

@@ -95,59 +95,54 @@ $body$;
 -- The row that groups the changes of the current unit of work, found or made. Capture calls it for the first change of
 -- a unit; every later statement reads the id out of the setting. Rolling back to a savepoint undoes the settings
 -- together with the row. Coming back to an outer context comes back to its row.
-CREATE FUNCTION @schema@.open_transaction(mark text) RETURNS bigint
+-- Every expression here is set up anew in each transaction that comes by, so there are few of them.
+CREATE FUNCTION @schema@.open_transaction(mark text, instant timestamptz) RETURNS bigint
 LANGUAGE plpgsql AS $body$
 DECLARE
-    this_xid pg_catalog.text := pg_catalog.split_part(mark, ' ', 1);
-    unit pg_catalog.text := pg_catalog.split_part(mark, ' ', 2);
     units pg_catalog.text := pg_catalog.current_setting(@units_setting@, true);
-    actor_text pg_catalog.text := pg_catalog.current_setting('threadline.actor_ref', true);
-    context_text pg_catalog.text := pg_catalog.current_setting('threadline.context', true);
-    action_text pg_catalog.text := pg_catalog.current_setting(@action_setting@, true);
-    setting pg_catalog.text := 'threadline.actor_ref';
-    this_action pg_catalog.int8;
     actor pg_catalog.jsonb;
     context pg_catalog.jsonb;
     found_id pg_catalog.int8;
     found_ctid pg_catalog.tid;
 BEGIN
-    IF pg_catalog.starts_with(units, this_xid OPERATOR(pg_catalog.||) ' ') THEN
-        found_id := @schema@.find_unit(units, unit OPERATOR(pg_catalog.||) '=');
+    IF pg_catalog.starts_with(units, pg_catalog.split_part(mark, ' ', 1) OPERATOR(pg_catalog.||) ' ') THEN
+        found_id := @schema@.find_unit(units, pg_catalog.split_part(mark, ' ', 2) OPERATOR(pg_catalog.||) '=');
+        IF found_id IS NOT NULL THEN
+            PERFORM pg_catalog.set_config(@tx_setting@, pg_catalog.concat(mark, found_id), true);
+            RETURN found_id;
+        END IF;
     ELSE
-        units := this_xid;
+        units := pg_catalog.split_part(mark, ' ', 1);
     END IF;
-    IF found_id IS NULL THEN
-        BEGIN
-            IF actor_text OPERATOR(pg_catalog.<>) '' THEN
-                actor := actor_text::pg_catalog.jsonb;
-            END IF;
-            setting := 'threadline.context';
-            IF context_text OPERATOR(pg_catalog.<>) '' THEN
-                context := context_text::pg_catalog.jsonb;
-            END IF;
-        EXCEPTION WHEN data_exception OR untranslatable_character OR statement_too_complex THEN
-            PERFORM @schema@.refuse_context(setting);
-        END;
-        IF NOT @schema@.is_actor(actor) THEN
-            PERFORM @schema@.refuse_context('threadline.actor_ref');
-        END IF;
-        IF pg_catalog.jsonb_typeof(context) OPERATOR(pg_catalog.<>) 'object' THEN
-            PERFORM @schema@.refuse_context('threadline.context');
-        END IF;
-        IF pg_catalog.starts_with(action_text, this_xid OPERATOR(pg_catalog.||) ':') THEN
-            this_action := pg_catalog.split_part(action_text, ':', 2)::pg_catalog.int8;
-        END IF;
-        INSERT INTO @schema@.audit_transactions (xid, occurred_at, actor_ref, action_id, correlation_id, request_id, job_id,
-            source, remote_ip, meta, session_role, current_role_name, application_name)
-        VALUES (this_xid::pg_catalog.xid8, pg_catalog.clock_timestamp(), actor, this_action,
-            context OPERATOR(pg_catalog.->>) 'correlation_id', context OPERATOR(pg_catalog.->>) 'request_id',
-            context OPERATOR(pg_catalog.->>) 'job_id', context OPERATOR(pg_catalog.->>) 'source',
-            context OPERATOR(pg_catalog.->>) 'remote_ip', context OPERATOR(pg_catalog.->) 'meta',
-            session_user, pg_catalog.current_setting('role'), pg_catalog.current_setting('application_name'))
-        RETURNING id, ctid INTO found_id, found_ctid;
-        units := pg_catalog.set_config(@units_setting@, pg_catalog.concat(units, ' ', unit, '=', found_id, '=', found_ctid), true);
+    BEGIN
+        actor := CASE WHEN pg_catalog.current_setting('threadline.actor_ref', true) OPERATOR(pg_catalog.<>) '' THEN pg_catalog.current_setting('threadline.actor_ref', true)::pg_catalog.jsonb END;
+        context := CASE WHEN pg_catalog.current_setting('threadline.context', true) OPERATOR(pg_catalog.<>) '' THEN pg_catalog.current_setting('threadline.context', true)::pg_catalog.jsonb END;
+    EXCEPTION WHEN data_exception OR untranslatable_character OR statement_too_complex THEN
+        -- says which of the two, and raises
+        PERFORM @schema@.parse_context(pg_catalog.current_setting('threadline.actor_ref', true), pg_catalog.current_setting('threadline.context', true));
+    END;
+    -- The plain cases at a glance; everything else is looked at closely.
+    IF NOT coalesce((actor IS NULL OR ((actor OPERATOR(pg_catalog.->>) 'type') OPERATOR(pg_catalog.=) ANY (ARRAY['user', 'admin', 'service_account', 'job', 'system'])
+                     AND pg_catalog.jsonb_typeof(actor OPERATOR(pg_catalog.->) 'id') OPERATOR(pg_catalog.=) 'string'
+                     AND (actor OPERATOR(pg_catalog.->>) 'id') OPERATOR(pg_catalog.<>) '' AND NOT actor OPERATOR(pg_catalog.?) 'on_behalf_of'))
+                    AND (context IS NULL OR pg_catalog.jsonb_typeof(context) OPERATOR(pg_catalog.=) 'object'), false) THEN
+        PERFORM @schema@.parse_context(pg_catalog.current_setting('threadline.actor_ref', true), pg_catalog.current_setting('threadline.context', true));
     END IF;
-    units := pg_catalog.set_config(@tx_setting@, pg_catalog.concat(mark, found_id), true);
+    INSERT INTO @schema@.audit_transactions (xid, occurred_at, actor_ref, action_id, correlation_id, request_id, job_id,
+        source, remote_ip, meta, session_role, current_role_name, application_name)
+    VALUES (pg_catalog.pg_current_xact_id(), instant, actor,
+        CASE WHEN pg_catalog.starts_with(pg_catalog.current_setting(@action_setting@, true), pg_catalog.split_part(mark, ' ', 1) OPERATOR(pg_catalog.||) ':')
+             THEN pg_catalog.split_part(pg_catalog.current_setting(@action_setting@, true), ':', 2)::pg_catalog.int8 END,
+        context OPERATOR(pg_catalog.->>) 'correlation_id', context OPERATOR(pg_catalog.->>) 'request_id',
+        context OPERATOR(pg_catalog.->>) 'job_id', context OPERATOR(pg_catalog.->>) 'source',
+        context OPERATOR(pg_catalog.->>) 'remote_ip', context OPERATOR(pg_catalog.->) 'meta',
+        session_user, pg_catalog.current_setting('role'), pg_catalog.current_setting('application_name'))
+    RETURNING id, ctid INTO found_id, found_ctid;
+    units := pg_catalog.concat(
+        pg_catalog.set_config(@units_setting@, pg_catalog.concat(units, ' ', pg_catalog.split_part(mark, ' ', 2), '=', found_id, '=', found_ctid), true),
+        pg_catalog.set_config(@tx_setting@, pg_catalog.concat(mark, found_id), true),
+        CASE WHEN pg_catalog.concat(pg_catalog.current_setting('threadline.clock', true)) OPERATOR(pg_catalog.=) ''
+             THEN pg_catalog.set_config('threadline.clock', ((pg_catalog.date_part('epoch', instant) OPERATOR(pg_catalog.*) 1000000)::pg_catalog.int8)::pg_catalog.text, true) END);
     RETURN found_id;
 END $body$;
 

@@ -69,9 +69,19 @@ END $body$;
 -- For people and programs that read the trail.
 CREATE OR REPLACE FUNCTION @schema@.grant_reader(role_name name) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $body$
+DECLARE
+    entry record;
 BEGIN
     EXECUTE format('GRANT SELECT ON @schema@.audit_transactions, @schema@.audit_changes, @schema@.audit_actions, @schema@.audited_tables, @schema@.kernel_versions, @schema@.retention_runs TO %I', role_name);
-    EXECUTE format('GRANT EXECUTE ON FUNCTION @schema@.table_hash(text, text), @schema@.key_hash(text, text, jsonb) TO %I', role_name);
+    -- What the reading functions call runs with the reader's own rights, so the reader needs all of it.
+    FOR entry IN
+        SELECT p.oid::regprocedure::text AS label FROM pg_proc p
+        WHERE p.pronamespace = @schema_name@::regnamespace AND p.proname = ANY (ARRAY['table_hash', 'key_hash', 'table_entry', 'recorded_names',
+            'row_key', 'table_facts', 'row_changes_before', 'row_changes_after', 'touch', 'row_evidence', 'live_image_query', 'live_image',
+            'table_columns', 'sees_row_type', 'base_type', 'type_route', 'type_name', 'stored_expression'])
+    LOOP
+        EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %I', entry.label, role_name);
+    END LOOP;
 END $body$;
 
 SELECT @schema@.apply_rights();

@@ -1,0 +1,241 @@
+-- Reading: the names a table had, the key of a row, and one row as it was. Plain functions with the caller's rights on the
+-- trail. Reading one row back is a function because its plans are then made once per session, and only those that turn out
+-- to be needed: planning a look-up over all partitions costs more than running it. A reader needs EXECUTE on all of them,
+-- and on table_columns, sees_row_type, base_type, type_route and stored_expression.
+
+-- The entry of a table as it is called today: the one that is captured, rather than a namesake that no longer is.
+CREATE FUNCTION @schema@.table_entry(table_schema text, table_name text) RETURNS @schema@.audited_tables
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $body$
+    SELECT a.* FROM @schema@.audited_tables a
+    WHERE a.table_schema = table_entry.table_schema AND a.table_name = table_entry.table_name
+    ORDER BY a.disabled_at IS NULL DESC, a.disabled_at DESC, a.id DESC LIMIT 1
+$body$;
+
+-- The names under which the changes of a table were recorded, and when each was its own. `until`: a former name may be
+-- another table's since. `since`: a name may have been another table's before, which took its history along to a new name.
+-- Without a schema, of all tables that are called so; without a table, of all tables in the schema.
+CREATE FUNCTION @schema@.recorded_names(of_schema text, of_table text)
+RETURNS TABLE (table_schema text, table_name text, since timestamptz, until timestamptz)
+LANGUAGE sql STABLE ROWS 2 SET search_path = pg_catalog, pg_temp AS $body$
+    WITH entry AS (
+        SELECT DISTINCT ON (a.table_schema, a.table_name) a.id, a.table_schema, a.table_name, a.former_names
+        FROM @schema@.audited_tables a
+        WHERE coalesce(a.table_name = of_table, true) AND coalesce(a.table_schema = of_schema, true)
+        ORDER BY a.table_schema, a.table_name, a.disabled_at IS NULL DESC, a.disabled_at DESC, a.id DESC
+    )
+    SELECT n.table_schema, n.table_name, (
+        SELECT coalesce(max((f ->> 'until')::timestamptz), '-infinity')
+        FROM @schema@.audited_tables o CROSS JOIN LATERAL jsonb_array_elements(o.former_names) AS f
+        WHERE o.id <> n.entry_id AND f ->> 'table_schema' = n.table_schema AND f ->> 'table_name' = n.table_name
+          AND (o.table_schema, o.table_name) IS DISTINCT FROM (n.table_schema, n.table_name)
+          AND (f ->> 'until')::timestamptz < n.until), n.until
+    FROM (
+        SELECT m.entry_id, m.table_schema, m.table_name, max(m.until) AS until
+        FROM (
+            SELECT e.id AS entry_id, e.table_schema, e.table_name, 'infinity'::timestamptz AS until FROM entry e
+            UNION ALL
+            SELECT e.id, f ->> 'table_schema', f ->> 'table_name', (f ->> 'until')::timestamptz
+            FROM entry e CROSS JOIN LATERAL jsonb_array_elements(e.former_names) AS f
+        ) AS m
+        GROUP BY m.entry_id, m.table_schema, m.table_name
+    ) AS n
+$body$;
+
+-- The key of a row as the trail holds it: an object of the key columns is one; the bare value of a key of one column
+-- becomes one; NULL when the table has no such key.
+CREATE FUNCTION @schema@.row_key(table_schema text, table_name text, key jsonb) RETURNS jsonb
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $body$
+    SELECT CASE WHEN jsonb_typeof(key) = 'object' THEN key
+        ELSE (SELECT jsonb_build_object(e.key_columns[1], key) FROM @schema@.table_entry(row_key.table_schema, row_key.table_name) AS e
+              WHERE cardinality(e.key_columns) = 1) END
+$body$;
+
+-- What a read that found nothing tells about the table, so that the client can tell a wrong question from an empty answer.
+CREATE FUNCTION @schema@.table_facts(table_schema text, table_name text) RETURNS json
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $body$
+    SELECT json_build_object('captured', e.id IS NOT NULL, 'key_columns', coalesce(to_json(e.key_columns), '[]'),
+        'column_types', (
+            SELECT coalesce(json_object_agg(k.name, t.typname), '{}')
+            FROM unnest(e.key_columns) AS k (name)
+            JOIN pg_attribute a ON a.attrelid = to_regclass(format('%I.%I', table_facts.table_schema, table_facts.table_name))
+                 AND a.attname = k.name AND NOT a.attisdropped
+            JOIN pg_type t ON t.oid = a.atttypid
+            WHERE t.typnamespace = 'pg_catalog'::regnamespace))
+    FROM @schema@.table_entry(table_facts.table_schema, table_facts.table_name) AS e
+$body$;
+
+-- The query that makes the image of the live row of a table whose key is $1 (jsonb), in the form in which capture stores
+-- it; NULL when the table is not captured.
+CREATE FUNCTION @schema@.live_image_query(table_schema text, table_name text) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $body$
+#variable_conflict use_column
+DECLARE
+    target regclass := to_regclass(format('%I.%I', live_image_query.table_schema, live_image_query.table_name));
+    entry @schema@.audited_tables;
+    image_fields text;
+    key_matches text;
+BEGIN
+    SELECT e.* INTO entry FROM @schema@.table_entry(live_image_query.table_schema, live_image_query.table_name) AS e;
+    IF target IS NULL OR entry.id IS NULL OR entry.disabled_at IS NOT NULL OR entry.key_columns = '{}' THEN
+        RETURN NULL;
+    END IF;
+    SELECT string_agg(format('%s AS %I', CASE WHEN entry.policy -> 'mask' ? c.name THEN format('%L::pg_catalog.text', entry.policy ->> 'mask_placeholder')
+                                              ELSE @schema@.stored_expression(format('r.%I', c.name), @schema@.type_route(c.type_id)) END, c.name), ', ' ORDER BY c.name COLLATE "C")
+    INTO image_fields FROM @schema@.table_columns(target) c WHERE NOT entry.policy -> 'exclude' ? c.name;
+    SELECT string_agg(format('r.%1$I = k.%1$I', key_column), ' AND ') INTO key_matches FROM unnest(entry.key_columns) AS key_column;
+    RETURN format('SELECT to_jsonb(i.*) FROM (SELECT %s FROM jsonb_populate_record(NULL::%s, $1) AS k JOIN %s%s AS r ON %s) AS i LIMIT 1',
+        image_fields, target, CASE WHEN (SELECT c.relkind FROM pg_class c WHERE c.oid = target) = 'p' THEN '' ELSE 'ONLY ' END, target, key_matches);
+END $body$;
+
+-- Runs with the caller's rights: who may not read the table may not read its rows here. The settings are those capture
+-- pins.
+CREATE FUNCTION @schema@.live_image(table_schema text, table_name text, key jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET datestyle = 'ISO, MDY' SET intervalstyle = 'postgres'
+SET bytea_output = 'hex' SET extra_float_digits = '1' SET quote_all_identifiers = 'off' SET lc_monetary = 'C' AS $body$
+DECLARE
+    query text := @schema@.live_image_query(table_schema, table_name);
+    image jsonb;
+BEGIN
+    IF query IS NOT NULL AND key IS NOT NULL THEN
+        EXECUTE query INTO image USING key;
+    END IF;
+    RETURN image;
+END $body$;
+
+-- The changes that touch a key before one position, newest first: those that left the row at it, those that took it to
+-- another key, and TRUNCATEs of its table. The index holds no more order than captured_at, so ties come along and are
+-- sorted out at the end. Without sorting (and just-in-time compilation), because the planner takes every key for a rarely
+-- changed one and would rather read and sort all the changes of a busy row.
+CREATE FUNCTION @schema@.row_changes_before(of_schema text, of_table text, key jsonb, before_at timestamptz, before_id bigint, most bigint)
+RETURNS SETOF @schema@.audit_changes
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_sort = off SET jit = off AS $body$
+BEGIN
+    RETURN QUERY SELECT c.* FROM @schema@.recorded_names(of_schema, of_table) AS n CROSS JOIN LATERAL (
+        (SELECT x.* FROM @schema@.audit_changes x
+         WHERE x.key_hash = @schema@.key_hash(n.table_schema, n.table_name, key) AND x.table_pk = key
+           AND x.table_schema = n.table_schema AND x.table_name = n.table_name AND x.captured_at <= n.until AND x.captured_at > n.since
+           AND x.captured_at <= before_at AND (x.captured_at, x.id) < (before_at, before_id)
+         ORDER BY x.captured_at DESC FETCH FIRST (most) ROWS WITH TIES)
+        UNION ALL
+        (SELECT x.* FROM @schema@.audit_changes x
+         WHERE x.previous_key_hash = @schema@.key_hash(n.table_schema, n.table_name, key) AND x.previous_pk = key AND x.table_pk <> key
+           AND x.table_schema = n.table_schema AND x.table_name = n.table_name AND x.captured_at <= n.until AND x.captured_at > n.since
+           AND x.captured_at <= before_at AND (x.captured_at, x.id) < (before_at, before_id)
+         ORDER BY x.captured_at DESC FETCH FIRST (most) ROWS WITH TIES)
+        UNION ALL
+        (SELECT x.* FROM @schema@.audit_changes x
+         WHERE x.key_hash = @schema@.table_hash(n.table_schema, n.table_name) AND x.op = 'truncate'
+           AND x.table_schema = n.table_schema AND x.table_name = n.table_name AND x.captured_at <= n.until AND x.captured_at > n.since
+           AND x.captured_at <= before_at AND (x.captured_at, x.id) < (before_at, before_id)
+         ORDER BY x.captured_at DESC FETCH FIRST (most) ROWS WITH TIES)
+    ) AS c
+    ORDER BY c.captured_at DESC, c.id DESC LIMIT most;
+END $body$;
+
+-- The same after one position, oldest first.
+CREATE FUNCTION @schema@.row_changes_after(of_schema text, of_table text, key jsonb, after_at timestamptz, after_id bigint, most bigint)
+RETURNS SETOF @schema@.audit_changes
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_sort = off SET jit = off AS $body$
+BEGIN
+    RETURN QUERY SELECT c.* FROM @schema@.recorded_names(of_schema, of_table) AS n CROSS JOIN LATERAL (
+        (SELECT x.* FROM @schema@.audit_changes x
+         WHERE x.key_hash = @schema@.key_hash(n.table_schema, n.table_name, key) AND x.table_pk = key
+           AND x.table_schema = n.table_schema AND x.table_name = n.table_name AND x.captured_at <= n.until AND x.captured_at > n.since
+           AND x.captured_at >= after_at AND (x.captured_at, x.id) > (after_at, after_id)
+         ORDER BY x.captured_at FETCH FIRST (most) ROWS WITH TIES)
+        UNION ALL
+        (SELECT x.* FROM @schema@.audit_changes x
+         WHERE x.previous_key_hash = @schema@.key_hash(n.table_schema, n.table_name, key) AND x.previous_pk = key AND x.table_pk <> key
+           AND x.table_schema = n.table_schema AND x.table_name = n.table_name AND x.captured_at <= n.until AND x.captured_at > n.since
+           AND x.captured_at >= after_at AND (x.captured_at, x.id) > (after_at, after_id)
+         ORDER BY x.captured_at FETCH FIRST (most) ROWS WITH TIES)
+        UNION ALL
+        (SELECT x.* FROM @schema@.audit_changes x
+         WHERE x.key_hash = @schema@.table_hash(n.table_schema, n.table_name) AND x.op = 'truncate'
+           AND x.table_schema = n.table_schema AND x.table_name = n.table_name AND x.captured_at <= n.until AND x.captured_at > n.since
+           AND x.captured_at >= after_at AND (x.captured_at, x.id) > (after_at, after_id)
+         ORDER BY x.captured_at FETCH FIRST (most) ROWS WITH TIES)
+    ) AS c
+    ORDER BY c.captured_at, c.id LIMIT most;
+END $body$;
+
+-- A change as row_evidence tells it: whether a row left the key or came to it, and the images.
+CREATE FUNCTION @schema@.touch(change @schema@.audit_changes, departs boolean, arrives boolean) RETURNS json
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $body$
+    SELECT json_build_object('xid', change.xid::text, 'op', change.op, 'departs', departs, 'arrives', arrives, 'table_pk', change.table_pk,
+        'data_after', change.data_after, 'changed_from', change.changed_from, 'withheld', change.withheld IS NOT NULL)
+$body$;
+
+-- Everything that tells which row held a key at an instant; the client draws the conclusion (threadline-core, AsOf).
+-- `key` is an object of the key columns, or the bare value of a key of one column.
+--   facts       what the table looks like, when nothing was found
+--   enabled_at  since when it is captured
+--   before      the last change of the key at or before the instant; the last 32 when a row left the key in it
+--   after       when that does not tell the row: the first changes after the instant up to one that tells a whole row
+--   live        when no change does: the row as it is now, which takes the right to read the table
+CREATE FUNCTION @schema@.row_evidence(table_schema text, table_name text, key jsonb, at timestamptz) RETURNS json
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' AS $body$
+#variable_conflict use_column
+DECLARE
+    entry @schema@.audited_tables := @schema@.table_entry(table_schema, table_name);
+    wanted jsonb := @schema@.row_key(table_schema, table_name, key);
+    touch @schema@.audit_changes;
+    departs boolean;
+    arrives boolean;
+    before json[] := '{}';
+    after json[] := '{}';
+    settled boolean := false;
+    stopped boolean := false;
+    newest boolean;
+    most bigint;
+    position_at timestamptz := at;
+    position_id bigint := 9223372036854775807;
+    touched boolean;
+    live jsonb;
+    facts json;
+BEGIN
+    IF entry.id IS NOT NULL AND wanted IS NOT NULL THEN
+        FOREACH most IN ARRAY ARRAY[1, 32] LOOP
+            before := '{}';
+            newest := true;
+            FOR touch IN SELECT * FROM @schema@.row_changes_before(entry.table_schema, entry.table_name, wanted, at, 9223372036854775807, most) LOOP
+                departs := touch.op = 'delete' OR coalesce(touch.previous_pk = wanted AND touch.table_pk <> wanted, false);
+                arrives := touch.op = 'insert' OR coalesce(touch.previous_pk <> wanted AND touch.table_pk = wanted, false);
+                IF newest THEN
+                    settled := touch.op = 'truncate' OR departs OR touch.data_after IS NOT NULL OR touch.withheld IS NOT NULL;
+                    newest := false;
+                ELSIF arrives AND touch.data_after IS NULL THEN
+                    settled := false;
+                END IF;
+                before := @schema@.touch(touch, departs, arrives) || before;
+            END LOOP;
+            EXIT WHEN cardinality(before) = 0 OR NOT (before[1] ->> 'op' = 'truncate' OR (before[1] ->> 'departs')::boolean);
+        END LOOP;
+
+        WHILE NOT settled AND NOT stopped LOOP
+            touched := false;
+            FOR touch IN SELECT * FROM @schema@.row_changes_after(entry.table_schema, entry.table_name, wanted, position_at, position_id, 64) LOOP
+                departs := touch.op = 'delete' OR coalesce(touch.previous_pk = wanted AND touch.table_pk <> wanted, false);
+                arrives := touch.op = 'insert' OR coalesce(touch.previous_pk <> wanted AND touch.table_pk = wanted, false);
+                after := after || @schema@.touch(touch, departs, arrives);
+                touched := true;
+                position_at := touch.captured_at;
+                position_id := touch.id;
+                -- A row that came tells nothing about the one that was there.
+                stopped := touch.op = 'truncate' OR departs OR (NOT arrives AND touch.data_after IS NOT NULL);
+                EXIT WHEN stopped;
+            END LOOP;
+            EXIT WHEN NOT touched;
+        END LOOP;
+        IF NOT settled AND NOT stopped AND (cardinality(before) > 0 OR entry.enabled_at <= at)
+           AND NOT EXISTS (SELECT FROM unnest(after) AS a WHERE (a ->> 'arrives')::boolean) THEN
+            live := @schema@.live_image(row_evidence.table_schema, row_evidence.table_name, wanted);
+        END IF;
+    END IF;
+
+    IF cardinality(before) + cardinality(after) = 0 AND live IS NULL THEN
+        facts := @schema@.table_facts(row_evidence.table_schema, row_evidence.table_name);
+    END IF;
+    RETURN json_build_object('facts', facts, 'enabled_at', to_char(entry.enabled_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+        'before', array_to_json(before), 'after', array_to_json(after), 'live', live);
+END $body$;
