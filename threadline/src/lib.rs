@@ -33,8 +33,27 @@
 
 pub use threadline_core::*;
 
+/// An [`Action`] whose name is checked while compiling: present, at most 255 characters, no white space around it, no
+/// control characters.
+///
+/// ```
+/// let action = threadline::action!("post.published").reason("editor approved");
+/// assert_eq!(action.name(), "post.published");
+/// ```
+///
+/// ```compile_fail
+/// let action = threadline::action!(" ");
+/// ```
+pub use threadline_macros::action;
+
 /// The adapter for sqlx 0.9.
 #[cfg(feature = "sqlx")]
 pub mod sqlx {
     pub use threadline_sqlx::*;
 }
+
+/// The README's example compiles.
+#[cfg(all(doctest, feature = "sqlx"))]
+#[doc = include_str!("../../README.md")]
+#[derive(Debug)]
+pub struct Readme;

@@ -73,7 +73,7 @@ impl HostTrigger {
             Work::TouchOther(other) => other != at,
             _ => true,
         } && table.leaves.is_empty()
-            && table.links.is_empty(); // AVOID R4 R5
+            && tables.iter().all(|t| t.links.is_empty()); // AVOID R4 R5
         let first = ["", "~~~"]; // AVOID R3
         fits.then(|| Self {
             name: format!("{}host {number}", rng.choice(first).unwrap_or_default()),

@@ -8,13 +8,15 @@ use threadline_testkit::{Database, require_server};
 use crate::programs::Programs;
 use crate::session::Session;
 
-/// Where a secret was found.
-pub(crate) fn places_of(database: &Database, secrets: &[String]) -> Vec<String> {
+/// Where text that holds this mark was found, with what stands around it.
+pub(crate) fn places_of(database: &Database, mark: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut look = |place: &str, bytes: &[u8]| {
-        for secret in secrets {
-            if contains(bytes, secret.as_bytes()) || contains(&unhexed(bytes), secret.as_bytes()) {
-                found.push(format!("{secret} in {place}"));
+        for text in [String::from_utf8_lossy(bytes).into_owned(), unhexed(bytes)] {
+            if let Some(at) = text.find(mark) {
+                let from = text.floor_char_boundary(at.saturating_sub(40));
+                let to = text.floor_char_boundary(text.len().min(at + 60));
+                found.push(format!("{place}: {}", &text[from..to]));
             }
         }
     };
@@ -23,7 +25,6 @@ pub(crate) fn places_of(database: &Database, secrets: &[String]) -> Vec<String> 
     look("functions", functions(&mut session).as_bytes());
     if let Some(programs) = Programs::of(require_server()) {
         look("pg_dump", &programs.dump(database, &["--schema=threadline"]));
-        look("pg_dump with inserts", &programs.dump(database, &["--schema=threadline", "--inserts", "--data-only"]));
     }
     for (relation, bytes) in files(&mut session) {
         look(&relation, &bytes);
@@ -70,23 +71,23 @@ fn read(path: &Path) -> Vec<u8> {
     fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
-    bytes.windows(wanted.len()).any(|window| window == wanted)
-}
-
 /// What stands in `bytes` as hexadecimal digits, each run of them decoded from its first and from its second digit.
-fn unhexed(bytes: &[u8]) -> Vec<u8> {
+fn unhexed(bytes: &[u8]) -> String {
     let mut decoded = Vec::new();
-    for run in bytes.split(|byte| !byte.is_ascii_hexdigit()).filter(|run| run.len() >= 8) {
+    for run in bytes.split(|byte| !byte.is_ascii_hexdigit()).filter(|run| run.len() >= 12) {
         for start in [0, 1] {
             decoded.push(b' ');
-            decoded.extend(run[start..].chunks_exact(2).map(|pair| {
-                let digits = std::str::from_utf8(pair).expect("digits are ASCII");
-                u8::from_str_radix(digits, 16).expect("digits are hexadecimal")
-            }));
+            decoded.extend(run[start..].chunks_exact(2).map(|pair| digit(pair[0]) * 16 + digit(pair[1])));
         }
     }
-    decoded
+    String::from_utf8_lossy(&decoded).into_owned()
+}
+
+fn digit(byte: u8) -> u8 {
+    match byte {
+        b'0'..=b'9' => byte - b'0',
+        _ => (byte | 0x20) - b'a' + 10,
+    }
 }
 
 #[test]
@@ -96,7 +97,7 @@ fn the_search_sees_text_bytes_and_numbers() {
     );
     session.run("INSERT INTO t VALUES (1, 'plainsecret', 'bytesecret', '{\"a\":\"jsonsecret\"}', '{arraysecret}', 9182736455463728)");
     for secret in ["plainsecret", "bytesecret", "jsonsecret", "arraysecret", "9182736455463728"] {
-        let places = places_of(&database, &[secret.to_owned()]);
+        let places = places_of(&database, secret);
         assert!(places.iter().any(|place| place.contains("rows")), "{secret}: {places:?}");
         if Programs::of(require_server()).is_some() {
             assert!(places.iter().any(|place| place.contains("pg_dump")), "{secret}: {places:?}");

@@ -120,14 +120,15 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $body$
 DECLARE
     mode text := policy ->> 'truncate';
     token text := format(E'pg_catalog.concat(pg_catalog.pg_current_xact_id()::pg_catalog.text, '' '', %L)', stem);
-    is_root text := '(SELECT c.relkind FROM pg_catalog.pg_class AS c WHERE c.oid OPERATOR(pg_catalog.=) TG_RELID) OPERATOR(pg_catalog.=) ''p''';
+    has_parts text := '(SELECT c.relkind FROM pg_catalog.pg_class AS c WHERE c.oid OPERATOR(pg_catalog.=) TG_RELID) OPERATOR(pg_catalog.=) ''p''';
+    is_root text := 'pg_catalog.pg_partition_root(TG_RELID)::pg_catalog.oid OPERATOR(pg_catalog.=) TG_RELID';
 BEGIN
     IF mode = 'rows' THEN
         RETURN E'\nDECLARE\n    session_row_security pg_catalog.text := pg_catalog.current_setting(''row_security'');\n    rows_left pg_catalog.bool;\nBEGIN'
             -- A policy that hides rows makes the DELETE fail instead of passing over them.
             || E'\n    PERFORM pg_catalog.set_config(''row_security'', ''off'', true);'
-            || E'\n    EXECUTE pg_catalog.format(''DELETE FROM %s %I.%I'', CASE WHEN ' || is_root || E' THEN '''' ELSE ''ONLY'' END, TG_TABLE_SCHEMA, TG_TABLE_NAME);'
-            || E'\n    EXECUTE pg_catalog.format(''SELECT EXISTS (SELECT FROM %s %I.%I)'', CASE WHEN ' || is_root || E' THEN '''' ELSE ''ONLY'' END, TG_TABLE_SCHEMA, TG_TABLE_NAME) INTO rows_left;'
+            || E'\n    EXECUTE pg_catalog.format(''DELETE FROM %s %I.%I'', CASE WHEN ' || has_parts || E' THEN '''' ELSE ''ONLY'' END, TG_TABLE_SCHEMA, TG_TABLE_NAME);'
+            || E'\n    EXECUTE pg_catalog.format(''SELECT EXISTS (SELECT FROM %s %I.%I)'', CASE WHEN ' || has_parts || E' THEN '''' ELSE ''ONLY'' END, TG_TABLE_SCHEMA, TG_TABLE_NAME) INTO rows_left;'
             || E'\n    IF rows_left THEN'
             || E'\n        RAISE EXCEPTION ''threadline: TRUNCATE of % refused: rows remained after deleting them one by one, so they would go unrecorded'', pg_catalog.format(''%I.%I'', TG_TABLE_SCHEMA, TG_TABLE_NAME)'
             || E'\n            USING ERRCODE = ''TL007'', CONSTRAINT = ''threadline_truncate_refused'', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, HINT = ''A trigger of the table keeps or re-inserts rows: use DELETE, or set truncate to event or refuse in the capture policy.'';'

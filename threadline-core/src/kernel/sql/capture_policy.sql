@@ -41,7 +41,18 @@ BEGIN
         PERFORM @schema@.refuse_policy('unsupported_table', format('%s is a partition', label),
             format('Capture the partitioned table it belongs to, %s: its changes are recorded under that name.', pg_partition_root(target)), target);
     END IF;
-    RETURN CASE WHEN class.relkind = 'p' OR EXISTS (SELECT FROM pg_inherits WHERE inhparent = target OR inhrelid = target) THEN 'row' ELSE 'statement' END;
+    RETURN CASE
+        WHEN class.relkind = 'p' OR EXISTS (SELECT FROM pg_inherits WHERE inhparent = target OR inhrelid = target) THEN 'row'
+        -- All cascades of one statement share one transition table per operation, and the order of its UPDATE and DELETE says
+        -- nothing about the rows: a table that cascades both update and delete is captured row by row, in the order of the
+        -- changes.
+        WHEN EXISTS (SELECT FROM pg_constraint WHERE conrelid = target AND contype = 'f' AND confdeltype = 'c')
+             AND EXISTS (SELECT FROM pg_constraint WHERE conrelid = target AND contype = 'f' AND (confdeltype IN ('n', 'd') OR confupdtype IN ('c', 'n', 'd'))) THEN 'row'
+        -- A cascade into the table runs its host triggers at another depth than its statement triggers: markers miss it, a
+        -- row trigger that comes first does not.
+        WHEN @schema@.order_need(target) <> 'no'
+             AND EXISTS (SELECT FROM pg_constraint WHERE conrelid = target AND contype = 'f' AND (confdeltype IN ('c', 'n', 'd') OR confupdtype IN ('c', 'n', 'd'))) THEN 'row'
+        ELSE 'statement' END;
 END $body$;
 
 -- The columns that identify a row: the primary key, else a unique index that can serve as one (valid, immediate, whole,

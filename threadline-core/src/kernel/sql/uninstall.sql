@@ -19,6 +19,7 @@ BEGIN
     IF EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'threadline_owner') THEN
         DROP ROLE threadline_owner;
     END IF;
-EXCEPTION WHEN insufficient_privilege OR dependent_objects_still_exist OR undefined_object THEN
+-- internal_error: a database that held something of the role is being dropped at this moment
+EXCEPTION WHEN insufficient_privilege OR dependent_objects_still_exist OR undefined_object OR object_in_use OR internal_error THEN
     NULL;
 END $threadline_uninstall$;
