@@ -4,17 +4,19 @@ use std::collections::BTreeMap;
 
 use fastrand::Rng;
 
+use super::chain::Chain;
 use super::compare;
 use super::counts::{Counts, counting_ddl, read_counts};
 use super::kind::Kind;
 use super::run::{Event, Outcome, in_schema, run_script};
 use super::schema::Schema;
 use super::script::{Control, Step, random_script};
-use super::session::{Failure, Session};
+use super::session::{Failure, Session, TextRow};
 use super::sql::ident;
+use super::sum::Sum;
 use super::table::KeyShape;
 use super::tally::Tally;
-use super::trail::{Change, Replay, read_trail};
+use super::trail::{Change, read_trail};
 
 /// A case, made from its seed alone.
 #[derive(Debug)]
@@ -47,11 +49,16 @@ impl Case {
     ///
     /// When something does not hold.
     pub fn check(&self, url: &str) -> Result<Tally, Failure> {
+        // An old snapshot keeps dead rows where they are. Else a page is cleaned up sooner in one run than in the other,
+        // its space is used again, rows come in another order, and triggers of the host do other work.
+        let mut keeper = Session::open(url)?;
+        keeper.run("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1")?;
         let mut session = Session::open(url)?;
         let captured = self.run_captured(&mut session)?;
         session.close();
         let mut session = Session::open(url)?;
         let mirrored = self.run_mirror(&mut session)?;
+        keeper.close();
         self.same_outcomes(&captured.outcomes, &mirrored.outcomes)?;
         self.same_rows(&mut session)?;
         let changes = read_trail(&mut session, &self.schema_name())?;
@@ -199,7 +206,15 @@ impl Case {
             let sql = compare::rows_as_text(table);
             let (one, other) = (session.rows(&in_schema(&sql, &main))?, session.rows(&in_schema(&sql, &mirror))?);
             if one != other {
-                return Err(Failure::new(format!("table {:?} has other rows with capture than without", table.name)));
+                let only = |these: &[TextRow], those: &[TextRow]| {
+                    these.iter().filter(|row| !those.contains(row)).cloned().collect::<Vec<_>>()
+                };
+                return Err(Failure::new(format!(
+                    "table {:?} has other rows with capture than without: {:?}, not {:?}",
+                    table.name,
+                    only(&one, &other),
+                    only(&other, &one)
+                )));
             }
         }
         Ok(())
@@ -227,22 +242,37 @@ impl Case {
     fn same_history(&self, session: &mut Session, changes: &[Change], moments: &[Moment]) -> Result<(), Failure> {
         let (schema, _) = self.quoted_schemas();
         for (at, table) in self.schema.tables.iter().enumerate() {
-            let mut replay = Replay::new(table.shape != KeyShape::None);
+            let (mut sum, mut chain) = (Sum::default(), Chain::new(table.shape != KeyShape::None));
+            let mut contradiction = None;
             let mut own = changes.iter().filter(|change| change.table == table.name).peekable();
             for (number, moment) in moments.iter().enumerate() {
                 while let Some(change) = own.next_if(|change| change.at <= moment.at) {
-                    replay.apply(change).map_err(|failure| failure.within(&of_transaction(changes, change)))?;
+                    sum.apply(change)?;
+                    if contradiction.is_none() {
+                        contradiction =
+                            chain.apply(change).err().map(|failure| failure.within(&of_transaction(changes, change)));
+                    }
                 }
-                replay
-                    .settle()
-                    .map_err(|failure| failure.within(&format!("table {:?} at moment {number}", table.name)))?;
+                let here = format!("table {:?} at moment {number}", table.name);
+                sum.settle().map_err(|failure| failure.within(&here))?;
                 let sql = in_schema(&compare::differences(table, at, number), &schema);
-                let differences =
-                    session.rows_of(&sql, &replay.images()).map_err(|failure| failure.in_statement(&sql))?;
+                let differences = session
+                    .rows_of(&sql, &format!("[{}]", sum.images().join(",")))
+                    .map_err(|failure| failure.in_statement(&sql))?;
                 if !differences.is_empty() {
+                    return Err(Failure::new(format!("{here}: the replay differs (table, replay): {differences:?}")));
+                }
+                if std::env::var_os("REPLAY_NO_ORDER").is_some() {
+                    continue;
+                } // TEMPORARY
+                // The rows are right. Is the order?
+                if let Some(contradiction) = contradiction {
+                    return Err(contradiction.within("order"));
+                }
+                chain.settle().map_err(|failure| failure.within(&here))?;
+                if chain.images() != sum.images() {
                     return Err(Failure::new(format!(
-                        "table {:?} at moment {number}: the replay differs (table, replay): {differences:?}",
-                        table.name
+                        "{here}: change by change the trail gives other rows than as a whole"
                     )));
                 }
             }

@@ -11,7 +11,7 @@ use super::sql::{SCHEMA, ident};
 pub type Counts = BTreeMap<(usize, String), u64>;
 
 /// The statements that make a schema count its changes. The mirror does without capture what the policy for TRUNCATE
-/// says: it deletes the rows first.
+/// says: it deletes the rows first, and fails if triggers kept some.
 #[must_use]
 pub fn counting_ddl(schema: &Schema, mirror: bool) -> String {
     let mut ddl = format!(
@@ -22,8 +22,12 @@ pub fn counting_ddl(schema: &Schema, mirror: bool) -> String {
          INSERT INTO {SCHEMA}.\"seen changes\" VALUES (TG_ARGV[0]::integer, lower(TG_OP));\n\
          RETURN NULL;\nEND $count$;\n\
          CREATE FUNCTION {SCHEMA}.\"delete rows\"() RETURNS trigger LANGUAGE plpgsql AS $count$\n\
+         DECLARE left_over bigint;\n\
          BEGIN\n\
          EXECUTE format('DELETE FROM %s %I.%I', TG_ARGV[0], TG_TABLE_SCHEMA, TG_TABLE_NAME);\n\
+         EXECUTE format('SELECT 1 FROM %s %I.%I', TG_ARGV[0], TG_TABLE_SCHEMA, TG_TABLE_NAME);\n\
+         GET DIAGNOSTICS left_over = ROW_COUNT;\n\
+         IF left_over > 0 THEN RAISE EXCEPTION 'rows are left' USING ERRCODE = 'TL007'; END IF;\n\
          RETURN NULL;\nEND $count$;\n"
     );
     for (at, table) in schema.tables.iter().enumerate() {

@@ -14,6 +14,7 @@
 //! the deletion only partly. PostgreSQL completes the deletion after the insertion, so it is captured after it.
 
 pub mod case;
+pub mod chain;
 pub mod compare;
 pub mod counts;
 pub mod explore;
@@ -26,6 +27,7 @@ pub mod script;
 pub mod session;
 pub mod settings;
 pub mod sql;
+pub mod sum;
 pub mod table;
 pub mod tally;
 pub mod trail;

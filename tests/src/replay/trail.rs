@@ -1,6 +1,5 @@
-//! Reads the trail as plain SQL, and replays it.
+//! Reads the trail as plain SQL.
 
-use std::collections::{HashMap, VecDeque};
 use std::fmt;
 
 use super::session::{Failure, Session};
@@ -87,104 +86,30 @@ pub fn read_trail(session: &mut Session, schema_name: &str) -> Result<Vec<Change
     Ok(changes)
 }
 
-/// The rows of one table, replayed.
-#[derive(Clone, Debug)]
-pub struct Replay {
-    keyed: bool,
-    /// Every key with those who have it, oldest first. Only a deferrable key has more than one, and only inside a
-    /// transaction.
-    occupants: HashMap<String, VecDeque<String>>,
-    /// The rows of a table without key, each with how often it occurs.
-    rows: HashMap<String, u64>,
-    xid: String,
-}
-
-impl Replay {
-    /// An empty table, with or without a key.
-    #[must_use]
-    pub fn new(keyed: bool) -> Self {
-        Self { keyed, occupants: HashMap::new(), rows: HashMap::new(), xid: String::new() }
-    }
-
-    /// Applies the next change of the trail.
+impl Change {
+    /// The row before it; none for an insert.
     ///
     /// # Errors
     ///
-    /// When the change does not follow from the ones before: it ends or changes a row that is not there, or that looked
-    /// different.
-    pub fn apply(&mut self, change: &Change) -> Result<(), Failure> {
-        if change.xid != self.xid {
-            self.xid.clone_from(&change.xid);
-            self.settle()?;
-        }
-        let wrong =
-            |what: &str| Failure::new(format!("change {} ({} of {:?}): {what}", change.id, change.op, change.table));
-        if change.op == "truncate" {
-            self.occupants.clear();
-            self.rows.clear();
-            return Ok(());
-        }
-        if self.keyed != change.key.is_some() {
-            return Err(wrong("table_pk is NULL for a table with a key, or the reverse"));
-        }
-        let image = |image: &Option<String>| image.clone().ok_or_else(|| wrong("an image is missing"));
-        let before = if change.op == "insert" { None } else { Some(image(&change.before)?) };
-        let after = if change.op == "delete" { None } else { Some(image(&change.after)?) };
-        let Some(key) = &change.key else {
-            if let Some(before) = before {
-                self.take(&before).ok_or_else(|| wrong("no row looks like the row before"))?;
-            }
-            if let Some(after) = after {
-                *self.rows.entry(after).or_default() += 1;
-            }
-            return Ok(());
-        };
-        if let Some(before) = before {
-            // Which of two rows with one key it is, the image tells; of two equal rows it does not matter.
-            let left = change.previous_key.as_ref().unwrap_or(key);
-            let queue = self.occupants.get_mut(left).ok_or_else(|| wrong(&format!("no row has the key {left}")))?;
-            let Some(place) = queue.iter().position(|row| *row == before) else {
-                return Err(wrong(&format!("the row looked different before: {queue:?}, not {before}")));
-            };
-            queue.remove(place);
-            if queue.is_empty() {
-                self.occupants.remove(left);
-            }
-        }
-        if let Some(after) = after {
-            self.occupants.entry(key.clone()).or_default().push_back(after);
-        }
-        Ok(())
+    /// When the trail does not have it.
+    pub fn before(&self) -> Result<Option<&str>, Failure> {
+        self.image(&self.before, "insert")
     }
 
-    /// A transaction is over: every key has one row.
+    /// The row after it; none for a delete.
     ///
     /// # Errors
     ///
-    /// When a key has more.
-    pub fn settle(&mut self) -> Result<(), Failure> {
-        match self.occupants.iter().find(|(_, queue)| queue.len() != 1) {
-            Some((key, queue)) => {
-                Err(Failure::new(format!("{} rows have the key {key} at the end of a transaction", queue.len())))
-            }
-            None => Ok(()),
-        }
+    /// When the trail does not have it.
+    pub fn after(&self) -> Result<Option<&str>, Failure> {
+        self.image(&self.after, "delete")
     }
 
-    /// The images of all rows, as the text of one JSON array.
-    #[must_use]
-    pub fn images(&self) -> String {
-        let keyed = self.occupants.values().flatten().map(String::as_str);
-        let plain = self.rows.iter().flat_map(|(image, count)| (0..*count).map(move |_| image.as_str()));
-        format!("[{}]", keyed.chain(plain).collect::<Vec<_>>().join(","))
-    }
-
-    fn take(&mut self, image: &str) -> Option<()> {
-        let count = self.rows.get_mut(image)?;
-        *count -= 1;
-        if *count == 0 {
-            self.rows.remove(image);
+    fn image<'a>(&self, image: &'a Option<String>, op_without: &str) -> Result<Option<&'a str>, Failure> {
+        match image {
+            None if self.op == op_without => Ok(None),
+            None => Err(Failure::new(format!("change {} ({}) lacks an image", self.id, self.op))),
+            Some(image) => Ok(Some(image)),
         }
-        Some(())
     }
 }

@@ -72,9 +72,8 @@ impl HostTrigger {
             Work::Companion => numbered && table.can_upsert(),
             Work::TouchOther(other) => other != at,
             _ => true,
-        } && table.leaves.is_empty()
-            && tables.iter().all(|t| t.links.is_empty()); // AVOID R4 R5
-        let first = ["", "~~~"]; // AVOID R3
+        };
+        let first = ["", " ", "!", "0", "00_", "~~~"];
         fits.then(|| Self {
             name: format!("{}host {number}", rng.choice(first).unwrap_or_default()),
             work,

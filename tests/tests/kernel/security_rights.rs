@@ -192,7 +192,7 @@ fn nobody_attaches_our_functions_to_a_table_of_his_own() {
         "SELECT threadline.grant_application('threadline_test_mallory')",
         "SELECT threadline.grant_reader('threadline_test_mallory')",
         "SELECT threadline.apply_rights()",
-        "SELECT threadline.open_transaction('1 x/ ')",
+        "SELECT threadline.open_transaction('1 x/ ', now())",
         "SELECT threadline.record_action('{\"name\":\"x\"}')",
         "CREATE FUNCTION threadline.f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
         "ALTER FUNCTION threadline.set_context(jsonb, jsonb) RENAME TO x",

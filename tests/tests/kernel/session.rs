@@ -82,18 +82,18 @@ impl Session {
 
     /// What the server says about statements that it must refuse.
     #[track_caller]
-    pub(crate) fn refusal(&mut self, sql: &str) -> Refusal {
+    pub(crate) fn refusal(&mut self, sql: &str) -> Box<Refusal> {
         match self.attempt(sql) {
             Ok(rows) => panic!("accepted, although it should be refused: {}\nrows: {rows:?}", shortened(sql)),
             Err(refusal) => refusal,
         }
     }
 
-    pub(crate) fn attempt(&mut self, sql: &str) -> Result<Vec<Vec<Option<String>>>, Refusal> {
+    pub(crate) fn attempt(&mut self, sql: &str) -> Result<Vec<Vec<Option<String>>>, Box<Refusal>> {
         let work = sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).fetch_all(&mut self.connection);
         match self.runtime.block_on(work) {
             Ok(rows) => Ok(rows.iter().map(text_row).collect()),
-            Err(sqlx::Error::Database(error)) => Err(Refusal::of(error.downcast_ref())),
+            Err(sqlx::Error::Database(error)) => Err(Box::new(Refusal::of(error.downcast_ref()))),
             Err(error) => panic!("the session broke: {error}\nby: {}", shortened(sql)),
         }
     }

@@ -99,7 +99,7 @@ const AFTER_FROM: [&str; 14] = [
 const TRANSITION: [&str; 2] = ["new_rows", "old_rows"];
 
 /// Statements put together at run time: every name in them is quoted and qualified.
-const DYNAMIC: [&str; 1] = ["'DELETE FROM %s %I.%I'"];
+const DYNAMIC: [&str; 2] = ["'DELETE FROM %s %I.%I'", "'SELECT EXISTS (SELECT FROM %s %I.%I)'"];
 
 /// Everything in `source` (a body in SQL or PL/pgSQL) that breaks the rule.
 pub(crate) fn violations(source: &str) -> Vec<String> {

@@ -245,7 +245,8 @@ BEGIN
             'CREATE TRIGGER "00_@prefix@_delete" AFTER DELETE ON %1$s REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION @schema@.%4$I();\n',
             label, stem || '_insert', stem || '_update', stem || '_delete');
     ELSE
-        script := script || format(E'CREATE TRIGGER "00_@prefix@_row" AFTER INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW EXECUTE FUNCTION @schema@.%I();\n', label, stem || '_row');
+        -- A leading space sorts before any other name: a row is captured before what its host triggers do.
+        script := script || format(E'CREATE TRIGGER " 00_@prefix@_row" AFTER INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW EXECUTE FUNCTION @schema@.%I();\n', label, stem || '_row');
     END IF;
     -- The root speaks for its partitions; each existing partition refuses or records a TRUNCATE of it alone.
     IF complete ->> 'truncate' = 'event' THEN

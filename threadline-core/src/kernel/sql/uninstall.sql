@@ -11,6 +11,15 @@ BEGIN
     LOOP
         EXECUTE pg_catalog.format('DROP TRIGGER %I ON %s', entry.tgname, entry.label);
     END LOOP;
+    -- What enable_capture granted, unless another kernel in this database still needs it.
+    IF NOT EXISTS (SELECT FROM pg_namespace WHERE pg_get_userbyid(nspowner) = 'threadline_owner' AND nspname <> @schema_text@) THEN
+        FOR entry IN
+            SELECT n.nspname FROM pg_namespace n JOIN pg_roles r ON r.rolname = 'threadline_owner'
+            WHERE n.nspowner <> r.oid AND EXISTS (SELECT FROM aclexplode(n.nspacl) a WHERE a.grantee = r.oid AND a.privilege_type = 'USAGE')
+        LOOP
+            EXECUTE format('REVOKE USAGE ON SCHEMA %I FROM threadline_owner', entry.nspname);
+        END LOOP;
+    END IF;
 END $threadline_uninstall$;
 DROP SCHEMA IF EXISTS @schema@ CASCADE;
 -- The owner's role goes too, unless another database of the cluster still uses it or we may not drop it.
