@@ -2,6 +2,8 @@
 //!
 //! `THREADLINE_SEED` repeats a run, `THREADLINE_CASES` says how many cases (600), `THREADLINE_CASE` runs one of them.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed expectation is a failed test")]
+
 use std::env;
 use std::time::Instant;
 

@@ -20,6 +20,7 @@ pub mod counts;
 pub mod explore;
 pub mod key;
 pub mod kind;
+pub mod mutations;
 pub mod names;
 pub mod run;
 pub mod schema;

@@ -205,7 +205,7 @@ impl Lint<'_> {
             "in" if !self.before(at, 2, "for") && !self.before(at, 2, "foreach") => self.report(at, "hidden operator"),
             "case" if !self.is(at + 1, "when") && !self.before(at, 1, "end") => self.report(at, "hidden operator"),
             "any" | "all" | "some" if self.is(at + 1, "(") && !self.before(at, 6, "operator") => {
-                self.report(at, "hidden operator")
+                self.report(at, "hidden operator");
             }
             "collate" if !self.begins_qualified(at + 1) => self.report(at, "collation by name"),
             "at" if self.is(at + 1, "time") && self.is(at + 2, "zone") => self.report(at, "function by name"),
