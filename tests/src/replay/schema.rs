@@ -36,16 +36,27 @@ impl Schema {
             }
             schema.drop_ambiguous_triggers();
         }
-        let deferred = schema
-            .tables
-            .iter()
-            .any(|t| t.links.iter().any(|l| l.deferred) || t.triggers.iter().any(|t| t.work == Work::TouchLater)); // AVOID R9
-        if deferred {
-            for table in &mut schema.tables {
-                table.truncate_rows = false;
-            }
-        } // AVOID R9
+        schema.drop_doomed_truncates();
         schema
+    }
+
+    /// `TRUNCATE` that deletes rows first fails where deferred work waits for those rows, as the limits say.
+    fn drop_doomed_truncates(&mut self) {
+        let deferred = self.tables.iter().any(|table| {
+            table.links.iter().any(|link| link.deferred) || table.triggers.iter().any(|trigger| trigger.work == Work::TouchLater)
+        });
+        for table in &mut self.tables {
+            table.truncate_rows &= !deferred;
+        }
+    }
+
+    /// Whether the trail's order inside a transaction is exact. It is not where triggers of the host write while a foreign
+    /// key cascades: then only the state after the transaction is.
+    #[must_use]
+    pub fn has_exact_order(&self) -> bool {
+        let writes = self.tables.iter().any(|table| table.triggers.iter().any(HostTrigger::writes));
+        let cascades = self.tables.iter().any(|table| !table.links.is_empty());
+        !(writes && cascades)
     }
 
     /// A row that a BEFORE ROW trigger inserts must not lead to updates of rows that the same statement has inserted

@@ -67,6 +67,10 @@ fn recorded_alike(columns: &[Column]) {
                 (format!("{name} = {value}"), format!("SET {name} = {}", value.replace("{other locale}", &locale)))
             })
             .collect();
+        if partitioned {
+            // Row by row the text forms are the same; together is enough.
+            sessions.clear();
+        }
         sessions.push(("everything odd".to_owned(), ODD.to_owned()));
         for (what, set) in sessions {
             let mut session = Session::open(&database);
