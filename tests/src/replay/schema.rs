@@ -43,7 +43,8 @@ impl Schema {
     /// `TRUNCATE` that deletes rows first fails where deferred work waits for those rows, as the limits say.
     fn drop_doomed_truncates(&mut self) {
         let deferred = self.tables.iter().any(|table| {
-            table.links.iter().any(|link| link.deferred) || table.triggers.iter().any(|trigger| trigger.work == Work::TouchLater)
+            table.links.iter().any(|link| link.deferred)
+                || table.triggers.iter().any(|trigger| trigger.work == Work::TouchLater)
         });
         for table in &mut self.tables {
             table.truncate_rows &= !deferred;
