@@ -51,13 +51,18 @@ impl Schema {
         }
     }
 
-    /// Whether the trail's order inside a transaction is exact. It is not where triggers of the host write while a foreign
-    /// key cascades: then only the state after the transaction is.
+    /// Whether triggers of the host write while foreign keys cascade.
     #[must_use]
-    pub fn has_exact_order(&self) -> bool {
+    pub fn mixes_triggers_and_cascades(&self) -> bool {
         let writes = self.tables.iter().any(|table| table.triggers.iter().any(HostTrigger::writes));
-        let cascades = self.tables.iter().any(|table| !table.links.is_empty());
-        !(writes && cascades)
+        writes && self.tables.iter().any(|table| !table.links.is_empty())
+    }
+
+    /// Whether a trigger of one table writes another.
+    #[must_use]
+    pub fn has_triggers_across(&self) -> bool {
+        let mut triggers = self.tables.iter().flat_map(|table| &table.triggers);
+        triggers.any(|trigger| matches!(trigger.work, Work::TouchOther(_)))
     }
 
     /// A row that a BEFORE ROW trigger inserts must not lead to updates of rows that the same statement has inserted
