@@ -242,8 +242,10 @@ impl Case {
     /// documentation.
     fn has_exact_order(&self) -> bool {
         let several = |step: &Step| matches!(step, Step::Write { kinds, .. } if kinds.contains(&Kind::WritableCte));
-        !self.schema.mixes_triggers_and_cascades()
-            && !(self.schema.has_triggers_across() && self.steps.iter().any(several))
+        if self.schema.mixes_triggers_and_cascades() {
+            return false;
+        }
+        !self.schema.has_triggers_across() || !self.steps.iter().any(several)
     }
 
     /// At every moment, replaying what was captured until then gives the rows that were there.

@@ -1,9 +1,9 @@
 //! Statements about keys: cascades, shifts, duplicates for a while, partitions.
 
-use super::key::KeyKind;
+use super::key::{KeyKind, POOL};
 use super::schema::Schema;
 use super::sql::{SCHEMA, ident};
-use super::table::{KeyShape, Link, Role, Table};
+use super::table::{KeyShape, Leaf, Link, Role, Table};
 use super::write::Writer;
 
 /// Moves a key out of the way of every other.
@@ -152,19 +152,7 @@ impl Writer<'_> {
         let target = format!("{SCHEMA}.{}", ident(&leaf.name));
         Some(match self.rng.u8(..6) {
             0 | 1 => {
-                // Fresh rows of a single-column key belong to the default partition, others where their number says.
-                let single = table.handle().len() == 1;
-                let n = match self.rng.choice(&leaf.numbers) {
-                    Some(n) if single => *n,
-                    Some(n) => {
-                        self.fresh += 8;
-                        self.fresh / 8 * 8 + n - 1
-                    }
-                    None => {
-                        self.fresh += 8;
-                        self.fresh / 8 * 8 + 7
-                    }
-                };
+                let n = self.number_in(table, leaf)?;
                 self.insert_rows(table, &target, &[n])
             }
             2 | 3 => format!("UPDATE {target} SET {} WHERE {}", self.assignments(table), self.some_rows(table)),
@@ -175,6 +163,20 @@ impl Writer<'_> {
             }
             _ => format!("UPDATE {target} SET {} WHERE {}", self.assignments(table), self.some_rows(table)),
         })
+    }
+
+    /// The number of a row that belongs to a partition, a new one if there is any.
+    fn number_in(&mut self, table: &Table, leaf: &Leaf) -> Option<u64> {
+        let handle = table.handle();
+        let (first, _) = *handle.first()?;
+        let listed = |number| table.leaves.iter().any(|other| other.numbers.contains(&number));
+        let belongs = |n: &u64| {
+            let number = Table::part_number(handle.len(), 0, first, *n);
+            if leaf.numbers.is_empty() { !listed(number) } else { leaf.numbers.contains(&number) }
+        };
+        let found = (self.fresh + 1..self.fresh + 9).find(belongs);
+        self.fresh += 8;
+        found.or_else(|| self.rng.choice((1..=POOL).filter(belongs).collect::<Vec<_>>()))
     }
 
     pub(super) fn partition_move(&mut self) -> Option<String> {
