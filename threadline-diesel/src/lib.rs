@@ -1,0 +1,1 @@
+//! Threadline's adapter for Diesel 2.3 and diesel-async 0.9.

@@ -1,0 +1,1 @@
+//! Threadline's adapter for SeaORM 2.
