@@ -110,3 +110,41 @@ fn a_row_that_a_statement_updates_twice_does_not_multiply() {
     assert_eq!(session.value("SELECT count(*) FROM threadline.audit_changes"), "200");
     assert_eq!(session.value("SELECT string_agg(DISTINCT changed_fields::text, ' ' ORDER BY changed_fields::text) FROM threadline.audit_changes"), "{x} {y}");
 }
+
+/// Runs `first`, then counts how many statements the server plans for `sql`, which is a plan itself.
+#[track_caller]
+fn plans_made(first: &str, sql: &str) -> Option<usize> {
+    let programs = Programs::of(require_server())?;
+    let (database, _session) = database_with(TABLE);
+    let said = programs.psql(
+        database.url(),
+        &format!("{first};\nSET client_min_messages = log; SET log_planner_stats = on;\n{sql};\n"),
+    );
+    assert!(said.ok && !said.err.contains("ERROR"), "{}", said.err);
+    Some(said.err.matches("PLANNER STATISTICS").count())
+}
+
+#[test]
+fn single_rows_after_a_bulk_statement_are_not_planned_anew() {
+    // ANALYZE throws the session's plans away, as autovacuum does; the next ones are made for many rows.
+    let first = format!(
+        "{SMALL}; {SMALL}; {SMALL}; {SMALL}; ANALYZE t; {FILL}; UPDATE t SET b = 3; DELETE FROM t; \
+         INSERT INTO t (id, a, b) VALUES (1, 'x', 0); UPDATE t SET b = 1; DELETE FROM t"
+    );
+    for sql in ["INSERT INTO t (id, a, b) VALUES (2, 'x', 0)", "UPDATE t SET b = 2", "DELETE FROM t"] {
+        let first = format!("{first}; INSERT INTO t (id, a, b) VALUES (1, 'x', 0)");
+        if let Some(plans) = plans_made(&first, sql) {
+            assert_eq!(plans, 1, "{sql}: more than its own");
+        }
+    }
+}
+
+#[test]
+fn a_plan_made_for_many_rows_is_never_compiled() {
+    let (_database, mut session) = database_with(TABLE);
+    let settings = session.column(
+        "SELECT p.proconfig::text FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
+         WHERE t.tgrelid = 't'::regclass AND NOT t.tgisinternal AND p.proname !~ '_truncate$'",
+    );
+    assert_eq!(settings, ["{jit=off,plan_cache_mode=force_generic_plan}"; 3]);
+}

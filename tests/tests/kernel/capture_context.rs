@@ -185,6 +185,8 @@ fn a_malformed_context_is_refused_once_and_clearly() {
         r#"{"type":"robot","id":"1"}"#,
         r#"{"type":null,"id":"1"}"#,
         r#"{"type":["user"],"id":"1"}"#,
+        r#"{"type":"user","id":["1"]}"#,
+        r#"[{"type":"user","id":"1"}]"#,
         r#"{"id":"1"}"#,
         r#"{"type":"anonymous","id":"1"}"#,
         r#"{"type":"job","id":"1","on_behalf_of":"user:1"}"#,

@@ -268,8 +268,8 @@ CREATE FUNCTION @schema@.difference_expression(before text, after text, type_id 
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $body$
     SELECT CASE
         WHEN type_id = ANY (ARRAY['bool', 'int2', 'int4', 'int8', 'oid', 'date', 'time', 'timestamp', 'timestamptz', 'uuid', 'bytea', 'money']::regtype[]) THEN
-            format('CASE WHEN %1$s IS NULL OR %2$s IS NULL THEN (%1$s IS NULL) OPERATOR(pg_catalog.<>) (%2$s IS NULL) ELSE %1$s OPERATOR(pg_catalog.<>) %2$s END', before, after)
+            format('CASE WHEN %1$s IS NULL THEN %2$s IS NOT NULL WHEN %2$s IS NULL THEN true ELSE %1$s OPERATOR(pg_catalog.<>) %2$s END', before, after)
         WHEN type_id = ANY (ARRAY['text', 'varchar']::regtype[]) THEN
-            format('CASE WHEN %1$s IS NULL OR %2$s IS NULL THEN (%1$s IS NULL) OPERATOR(pg_catalog.<>) (%2$s IS NULL) ELSE (%1$s COLLATE pg_catalog."C") OPERATOR(pg_catalog.<>) (%2$s COLLATE pg_catalog."C") END', before, after)
+            format('CASE WHEN %1$s IS NULL THEN %2$s IS NOT NULL WHEN %2$s IS NULL THEN true ELSE (%1$s COLLATE pg_catalog."C") OPERATOR(pg_catalog.<>) (%2$s COLLATE pg_catalog."C") END', before, after)
         ELSE format('ROW(%s)::pg_catalog.record OPERATOR(pg_catalog.*<>) ROW(%s)::pg_catalog.record', before, after) END
 $body$;

@@ -233,9 +233,13 @@ BEGIN
         body := CASE WHEN part = 'truncate' THEN @schema@.truncate_body(complete, table_schema, table_name, stem)
                      ELSE @schema@.capture_body(target, part, placed, table_schema, table_name, stem) END;
         bodies := bodies || body;
-        script := script || format(E'\nCREATE OR REPLACE FUNCTION @schema@.%1$I() RETURNS pg_catalog.trigger LANGUAGE plpgsql SECURITY %4$s AS %2$s;\nREVOKE ALL ON FUNCTION @schema@.%1$I() FROM PUBLIC;\nALTER FUNCTION @schema@.%1$I() OWNER TO %3$I;\n',
+        script := script || format(E'\nCREATE OR REPLACE FUNCTION @schema@.%1$I() RETURNS pg_catalog.trigger LANGUAGE plpgsql SECURITY %4$s%5$s AS %2$s;\nREVOKE ALL ON FUNCTION @schema@.%1$I() FROM PUBLIC;\nALTER FUNCTION @schema@.%1$I() OWNER TO %3$I;\n',
             stem || '_' || part, @schema@.quote_body(body), owner,
-            CASE WHEN part = 'truncate' AND complete ->> 'truncate' = 'rows' THEN 'INVOKER' ELSE 'DEFINER' END);
+            CASE WHEN part = 'truncate' AND complete ->> 'truncate' = 'rows' THEN 'INVOKER' ELSE 'DEFINER' END,
+            -- The planner sees how many rows a transition table held when it planned, once per session. A plan made for a
+            -- bulk statement must not be compiled for every single row after it, nor every single row be planned anew
+            -- because the plan for many looks dear.
+            CASE WHEN part = 'truncate' THEN '' ELSE ' SET jit = off SET plan_cache_mode = force_generic_plan' END);
     END LOOP;
     script := script || format(E'\nSELECT @schema@.drop_capture_triggers(%L::pg_catalog.regclass);\n', label);
     IF level = 'statement' THEN

@@ -103,7 +103,7 @@ DECLARE
     actor pg_catalog.jsonb;
     context pg_catalog.jsonb;
     found_id pg_catalog.int8;
-    found_ctid pg_catalog.tid;
+    settings pg_catalog.text;
 BEGIN
     IF pg_catalog.starts_with(units, pg_catalog.split_part(mark, ' ', 1) OPERATOR(pg_catalog.||) ' ') THEN
         found_id := @schema@.find_unit(units, pg_catalog.split_part(mark, ' ', 2) OPERATOR(pg_catalog.||) '=');
@@ -122,13 +122,12 @@ BEGIN
         PERFORM @schema@.parse_context(pg_catalog.current_setting('threadline.actor_ref', true), pg_catalog.current_setting('threadline.context', true));
     END;
     -- The plain cases at a glance; everything else is looked at closely.
-    IF NOT coalesce((actor IS NULL OR ((actor OPERATOR(pg_catalog.->>) 'type') OPERATOR(pg_catalog.=) ANY (ARRAY['user', 'admin', 'service_account', 'job', 'system'])
-                     AND pg_catalog.jsonb_typeof(actor OPERATOR(pg_catalog.->) 'id') OPERATOR(pg_catalog.=) 'string'
-                     AND (actor OPERATOR(pg_catalog.->>) 'id') OPERATOR(pg_catalog.<>) '' AND NOT actor OPERATOR(pg_catalog.?) 'on_behalf_of'))
-                    AND (context IS NULL OR pg_catalog.jsonb_typeof(context) OPERATOR(pg_catalog.=) 'object'), false) THEN
+    IF NOT coalesce((actor IS NULL OR actor OPERATOR(pg_catalog.@@)
+            '$.type() == "object" && $.type.type() == "string" && ($.type == "user" || $.type == "admin" || $.type == "service_account" || $.type == "job" || $.type == "system") && $.id.type() == "string" && $.id != "" && !exists($.on_behalf_of)'::pg_catalog.jsonpath)
+            AND (context IS NULL OR pg_catalog.jsonb_typeof(context) OPERATOR(pg_catalog.=) 'object'), false) THEN
         PERFORM @schema@.parse_context(pg_catalog.current_setting('threadline.actor_ref', true), pg_catalog.current_setting('threadline.context', true));
     END IF;
-    INSERT INTO @schema@.audit_transactions (xid, occurred_at, actor_ref, action_id, correlation_id, request_id, job_id,
+    INSERT INTO @schema@.audit_transactions AS opened (xid, occurred_at, actor_ref, action_id, correlation_id, request_id, job_id,
         source, remote_ip, meta, session_role, current_role_name, application_name)
     VALUES (pg_catalog.pg_current_xact_id(), instant, actor,
         CASE WHEN pg_catalog.starts_with(pg_catalog.current_setting(@action_setting@, true), pg_catalog.split_part(mark, ' ', 1) OPERATOR(pg_catalog.||) ':')
@@ -137,12 +136,13 @@ BEGIN
         context OPERATOR(pg_catalog.->>) 'job_id', context OPERATOR(pg_catalog.->>) 'source',
         context OPERATOR(pg_catalog.->>) 'remote_ip', context OPERATOR(pg_catalog.->) 'meta',
         session_user, pg_catalog.current_setting('role'), pg_catalog.current_setting('application_name'))
-    RETURNING id, ctid INTO found_id, found_ctid;
-    units := pg_catalog.concat(
-        pg_catalog.set_config(@units_setting@, pg_catalog.concat(units, ' ', pg_catalog.split_part(mark, ' ', 2), '=', found_id, '=', found_ctid), true),
-        pg_catalog.set_config(@tx_setting@, pg_catalog.concat(mark, found_id), true),
+    -- The settings come with the row: an assignment of their own would be set up once more.
+    RETURNING opened.id, pg_catalog.concat(
+        pg_catalog.set_config(@units_setting@, pg_catalog.concat(units, ' ', pg_catalog.split_part(mark, ' ', 2), '=', opened.id, '=', opened.ctid), true),
+        pg_catalog.set_config(@tx_setting@, pg_catalog.concat(mark, opened.id), true),
         CASE WHEN pg_catalog.concat(pg_catalog.current_setting('threadline.clock', true)) OPERATOR(pg_catalog.=) ''
-             THEN pg_catalog.set_config('threadline.clock', ((pg_catalog.date_part('epoch', instant) OPERATOR(pg_catalog.*) 1000000)::pg_catalog.int8)::pg_catalog.text, true) END);
+             THEN pg_catalog.set_config('threadline.clock', ((pg_catalog.date_part('epoch', instant) OPERATOR(pg_catalog.*) 1000000)::pg_catalog.int8)::pg_catalog.text, true) END)
+    INTO found_id, settings;
     RETURN found_id;
 END $body$;
 
