@@ -19,7 +19,7 @@
 //! | you want to | use |
 //! |---|---|
 //! | install, upgrade or remove the kernel | [`kernel`], [`InstalledVersion`], [`CreatePartitions`] |
-//! | say which tables are audited, and how | [`Manifest`], [`AuditedTable`], [`CapturePolicy`] |
+//! | say which tables are audited, and how | [`Audited`], [`manifest!`], [`Manifest`], [`AuditedTable`], [`CapturePolicy`] |
 //! | switch capture on and off | [`PlanCapture`], [`EnableCapture`], [`RefreshCapture`], [`DisableCapture`] |
 //! | say who and why | [`AuditContext`], [`ActorRef`], [`Action`], [`RecordAction`], [`EnterContext`], [`LeaveContext`] |
 //! | read the trail | [`Timeline`], [`RowHistory`], [`AsOf`], [`Replay`] |
@@ -53,6 +53,7 @@ mod install;
 mod instant;
 mod json;
 mod manifest;
+mod model;
 mod operation;
 mod outcome;
 mod policy;
@@ -75,6 +76,7 @@ pub use id::{ActionId, ChangeId, TransactionId};
 pub use install::{CreatePartitions, InstalledVersion};
 pub use json::Json;
 pub use manifest::{AuditedTable, Manifest};
+pub use model::{Audited, ModelColumn};
 pub use operation::Operation;
 pub use outcome::Outcome;
 pub use policy::{CapturePolicy, Images, OnTruncate};
