@@ -37,6 +37,8 @@
 //! - **Reads are bounded** and go on with a [`Cursor`]; a question that cannot have an answer is an error, not an empty
 //!   page.
 
+#[doc(hidden)]
+pub mod __private;
 pub mod kernel;
 
 mod action;

@@ -4,26 +4,14 @@ use proc_macro2::TokenStream;
 use quote::quote;
 use syn::{Error, LitStr};
 
-/// The longest name the trail takes, in characters; the same as `threadline_core::Action` allows.
-const MAX_CHARACTERS: usize = 255;
+use crate::text;
 
 pub(crate) fn expand(input: TokenStream) -> syn::Result<TokenStream> {
     let literal: LitStr = syn::parse2(input).map_err(|error| {
         Error::new(error.span(), "expected the name of the action as one string literal, such as \"post.published\"")
     })?;
-    let name = literal.value();
-    let problem = if name.trim().is_empty() {
-        "the action has no name"
-    } else if name.trim() != name {
-        "the name of the action begins or ends with white space"
-    } else if name.chars().any(char::is_control) {
-        "the name of the action contains a control character"
-    } else if name.chars().count() > MAX_CHARACTERS {
-        "the name of the action is longer than 255 characters"
-    } else {
-        return Ok(quote!(::threadline::Action::new(#literal)));
-    };
-    Err(Error::new(literal.span(), problem))
+    text::check_line(&literal, "name", text::WORD)?;
+    Ok(quote!(::threadline::Action::new(#literal)))
 }
 
 #[cfg(test)]
@@ -44,7 +32,7 @@ mod tests {
 
     #[test]
     fn bad_names_are_refused_with_the_reason() {
-        assert_eq!(refusal(quote!(" ")), "the action has no name");
+        assert_eq!(refusal(quote!(" ")), "the name of the action is empty");
         assert_eq!(refusal(quote!(" a")), "the name of the action begins or ends with white space");
         assert_eq!(refusal(quote!("a\nb")), "the name of the action contains a control character");
         let long = "x".repeat(256);

@@ -83,6 +83,7 @@ mod error;
 mod failure;
 mod guarded;
 mod install;
+mod macros;
 mod nested;
 mod pool;
 pub mod prelude;
@@ -97,6 +98,8 @@ pub use begin::BeginAudited;
 pub use error::{Error, is_serialization_failure};
 pub use failure::record_failure;
 pub use install::{apply, enable, install, install_manifest, uninstall};
+#[doc(hidden)]
+pub use macros::__private;
 pub use pool::AuditedPool;
 pub use retry::{RetryPolicy, retry};
 pub use session::Session;

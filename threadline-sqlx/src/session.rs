@@ -35,7 +35,7 @@ use crate::{AuditedPool, AuditedTransaction, Error, failure};
 #[must_use = "a session does nothing until it begins a transaction"]
 pub struct Session {
     pool: AuditedPool,
-    context: Arc<AuditContext>,
+    pub(crate) context: Arc<AuditContext>,
     options: TransactionOptions,
     on_error: Option<Arc<Action>>,
 }

@@ -45,11 +45,19 @@ pub use threadline_core::*;
 /// let action = threadline::action!(" ");
 /// ```
 pub use threadline_macros::action;
+pub use threadline_macros::audited;
 
 /// The adapter for sqlx 0.9.
 #[cfg(feature = "sqlx")]
 pub mod sqlx {
     pub use threadline_sqlx::*;
+
+    /// What code that audits with sqlx needs in scope: `use threadline::sqlx::prelude::*`.
+    pub mod prelude {
+        pub use threadline_sqlx::prelude::*;
+
+        pub use crate::action;
+    }
 }
 
 /// The README's example compiles.
