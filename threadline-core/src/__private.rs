@@ -1,7 +1,9 @@
 //! What the macros expand to. Nothing here is part of the public interface.
 
+use std::fmt::Display;
 use std::future::Future;
 
+use crate::AuditedTable;
 pub use crate::{Action, AuditContext, Outcome};
 
 /// Has the error type of a future's result, and never a value of it.
@@ -40,4 +42,51 @@ impl<T, E> ErrorOfFunction<E> for Result<T, E> {
 /// [`ErrorOfFunction::from_error`], for whatever the function around returns.
 pub fn give_back<R: ErrorOfFunction<E>, E>(error: E) -> R {
     R::from_error(error)
+}
+
+/// The table that `SELECT .. FROM "schema"."table"` reads, which is how Diesel tells what its `table!` is called in SQL.
+pub fn table_of_query(query: &impl Display, schema: Option<&str>) -> AuditedTable {
+    let sql = query.to_string();
+    let mut names = identifiers(sql.split_once(" FROM ").map_or("", |(_, from)| from));
+    let table = names.pop().unwrap_or_default();
+    let said = names.pop();
+    AuditedTable::new(schema.or(said.as_deref()).unwrap_or("public"), table)
+}
+
+/// The quoted identifiers at the beginning of `sql`, joined by dots.
+fn identifiers(sql: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut characters = sql.chars().peekable();
+    while characters.next_if_eq(&'"').is_some() {
+        let mut name = String::new();
+        while let Some(character) = characters.next() {
+            // Two quotes in a row are one of the name.
+            if character == '"' && characters.next_if_eq(&'"').is_none() {
+                break;
+            }
+            name.push(character);
+        }
+        names.push(name);
+        if characters.next_if_eq(&'.').is_none() {
+            break;
+        }
+    }
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(sql: &str) -> String {
+        table_of_query(&sql, None).to_string()
+    }
+
+    #[test]
+    fn the_table_of_a_query_is_found() {
+        assert_eq!(table(r#"SELECT COUNT(*) FROM "posts" -- binds: []"#), "public.posts");
+        assert_eq!(table(r#"SELECT COUNT(*) FROM "blog"."posts" -- binds: []"#), "blog.posts");
+        assert_eq!(table(r#"SELECT COUNT(*) FROM "Odd. ""name"""."a"".""b" -- binds: []"#), r#"Odd. "name".a"."b"#);
+        assert_eq!(table_of_query(&r#"SELECT 1 FROM "a"."b""#, Some("c")).to_string(), "c.b");
+    }
 }

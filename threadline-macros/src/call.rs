@@ -4,11 +4,11 @@
 //! hidden hook.
 
 use proc_macro2::{Span, TokenStream};
-use quote::{quote, quote_spanned};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned;
-use syn::{Error, Expr, ExprClosure, Ident, Token};
+use syn::{Error, Expr, ExprClosure, Ident, ReturnType, Token};
 
 use crate::closure::error_type;
 use crate::option::{self, ActionOptions};
@@ -22,20 +22,15 @@ pub(crate) fn expand(input: TokenStream) -> syn::Result<TokenStream> {
     let body = adapter.closure(&closure)?;
     // The handle's span, so that a value that is no handle is what the message points at.
     let at_handle = Span::call_site().located_at(handle.span());
-    let call = match adapter.form {
-        Form::Method | Form::Blocking => {
-            let hook = Ident::new("__audited", at_handle);
-            quote!((#handle).#hook(&(#context), #action, #body))
-        }
-        Form::Function => quote!(#krate::__private::begin_audited(#handle, &(#context), #action, #body)),
-    };
+    let hook = Ident::new("__audited", at_handle);
+    let call = quote!((#handle).#hook(&(#context), #action, #body));
     let Some(open) = error_type(&closure).open() else { return Ok(call) };
     // All of it stands in the scrutinee: temporaries of the handle and of the context live until the future is awaited.
     let made = Ident::new("__made", Span::mixed_site());
     let error = Ident::new("__error", Span::mixed_site());
     let error_of = match adapter.form {
         Form::Blocking => quote!(error_of_result),
-        Form::Method | Form::Function => quote!(error_of_future),
+        Form::Method => quote!(error_of_future),
     };
     let span = Span::mixed_site().located_at(open);
     let krate_here = relocated(krate, open);
@@ -72,8 +67,6 @@ struct Adapter {
 enum Form {
     /// An asynchronous method of the handle.
     Method,
-    /// An asynchronous function of the adapter that takes the handle.
-    Function,
     /// A method of the handle that blocks.
     Blocking,
 }
@@ -90,9 +83,8 @@ impl Parse for Adapter {
         let form: Ident = content.parse()?;
         let form = match form.to_string().as_str() {
             "method" => Form::Method,
-            "function" => Form::Function,
             "blocking" => Form::Blocking,
-            _ => return Err(Error::new(form.span(), "an adapter's form is `method`, `function` or `blocking`")),
+            _ => return Err(Error::new(form.span(), "an adapter's form is `method` or `blocking`")),
         };
         Ok(Self { krate, form })
     }
@@ -110,7 +102,20 @@ impl Adapter {
                 ));
             }
             (Form::Blocking, None) => None,
-            (Form::Method | Form::Function, _) => Some(Token![async](closure.inputs_begin.span)),
+            (Form::Method, _) => Some(Token![async](closure.inputs_begin.span)),
+        };
+        // Asynchronous closures coerce to their declared type only what follows a `return` of that type (Rust 1.95).
+        let body = match output {
+            ReturnType::Type(_, declared) if asyncness.is_some() => {
+                let value = Ident::new("__value", Span::mixed_site());
+                quote! {{
+                    if let ::core::option::Option::Some(#value) = ::core::option::Option::<#declared>::None {
+                        return #value;
+                    }
+                    #body
+                }}
+            }
+            ReturnType::Type(..) | ReturnType::Default => body.to_token_stream(),
         };
         Ok(quote!(#(#attrs)* #asyncness #capture |#inputs| #output #body))
     }
@@ -228,8 +233,12 @@ mod tests {
             expanded(quote!([::adapter, method] state.db, context, move |tx| publish(tx, id).await))
         );
         insta::assert_snapshot!(
-            "call_of_a_function",
-            expanded(quote!([adapter, function] connection, context, action = NAME, async |c| { Ok::<_, Error>(()) }))
+            "call_with_a_declared_type",
+            expanded(quote!([adapter, method] db, context, |tx| -> Result<Box<dyn Row>, Error> { read(tx).await }))
+        );
+        insta::assert_snapshot!(
+            "call_with_an_async_closure",
+            expanded(quote!([adapter, method] tx, context, action = NAME, async |tx| { Ok::<_, Error>(()) }))
         );
         insta::assert_snapshot!(
             "call_that_blocks",

@@ -4,6 +4,7 @@
 mod action;
 mod call;
 mod closure;
+mod derive;
 mod option;
 mod service;
 mod text;
@@ -65,4 +66,52 @@ pub fn audited_call(input: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn audited(arguments: TokenStream, item: TokenStream) -> TokenStream {
     service::expand(arguments.into(), item.into()).unwrap_or_else(|error| error.to_compile_error()).into()
+}
+
+/// Says which table a model is, for [`manifest!`](https://docs.rs/threadline/latest/threadline/macro.manifest.html) and
+/// for reading rows as they were: implements
+/// [`Audited`](https://docs.rs/threadline/latest/threadline/trait.Audited.html) on the struct that an ORM reads rows into.
+///
+/// What the ORM's own attributes say is not said again:
+///
+/// | | table and schema | key | columns |
+/// |---|---|---|---|
+/// | SeaORM | `#[sea_orm(table_name = "..", schema_name = "..")]` | `primary_key` on fields | `column_name`, `rename_all`, `enum_name`; `ignore`d fields and relations are none |
+/// | Diesel | `#[diesel(table_name = ..)]`, with what its `table!` says about schema and SQL names | `primary_key(..)`, else `id` | `column_name`; `embed` and `select_expression` fields are none |
+/// | sqlx | - | the field `id` | `rename`, `rename_all`; `skip` and `flatten` fields are none |
+///
+/// # Options
+///
+/// `#[audited(..)]` on the struct says the rest. Columns are named by their fields; one that the struct does not read goes
+/// in quotes, as PostgreSQL stores its name.
+///
+/// | option | means |
+/// |---|---|
+/// | `table = ".."`, `schema = ".."` | the table, in place of what the ORM says; the schema is `public` unless said |
+/// | `key(a, b)` | the fields of the key, in place of what the ORM says |
+/// | `mask(a, b)` | the values are replaced by a placeholder; that they changed is recorded |
+/// | `exclude(a, b)` | the trail never holds the values, nor that they changed |
+/// | `except(a, b)` | kept in images, left out of the list of changed fields |
+/// | `placeholder = ".."` | what a masked value becomes |
+/// | `require_actor` | writes without an actor are refused |
+/// | `before_values = false` | UPDATE does not keep prior values |
+/// | `images = "lean"` | smaller images, for hot or bulk-loaded tables |
+/// | `truncate = ".."` | `"event"`, `"rows"` or `"refuse"` |
+/// | `crate = ".."` | the path to `threadline`, or to `threadline_core` |
+///
+/// A masked or excluded column comes back as NULL when a row is read as it was, so its field is an `Option`, or the struct
+/// for such reads leaves it out.
+///
+/// ```text
+/// #[derive(sqlx::FromRow, Audited)]
+/// #[audited(table = "posts", mask(author_email), require_actor)]
+/// struct Post {
+///     id: i64,
+///     title: String,
+///     author_email: Option<String>,
+/// }
+/// ```
+#[proc_macro_derive(Audited, attributes(audited))]
+pub fn derive_audited(input: TokenStream) -> TokenStream {
+    derive::expand(input.into()).unwrap_or_else(|error| error.to_compile_error()).into()
 }

@@ -45,7 +45,7 @@ pub use threadline_core::*;
 /// let action = threadline::action!(" ");
 /// ```
 pub use threadline_macros::action;
-pub use threadline_macros::audited;
+pub use threadline_macros::{Audited, audited};
 
 /// The adapter for sqlx 0.9.
 #[cfg(feature = "sqlx")]
@@ -56,7 +56,8 @@ pub mod sqlx {
     pub mod prelude {
         pub use threadline_sqlx::prelude::*;
 
-        pub use crate::action;
+        // The derive macro beside the trait, whose name it has.
+        pub use crate::{Audited, action};
     }
 }
 

@@ -1,0 +1,1 @@
+//! What Threadline's macros accept, and what they say to what they do not: see `tests/`.
