@@ -180,8 +180,11 @@ fn closure(input: ParseStream<'_>) -> syn::Result<ExprClosure> {
         return Err(input.error("the closure comes last: put options in front of it"));
     }
     if closure.inputs.len() != 1 {
-        let span = closure.inputs_begin.span().join(closure.inputs_end.span()).unwrap_or(closure.inputs_begin.span());
-        return Err(Error::new(span, "the closure takes the transaction and nothing else: `|tx| { .. }`"));
+        let ExprClosure { inputs_begin, inputs, inputs_end, .. } = &closure;
+        return Err(Error::new_spanned(
+            quote!(#inputs_begin #inputs #inputs_end),
+            "the closure takes the transaction and nothing else: `|tx| { .. }`",
+        ));
     }
     Ok(closure)
 }

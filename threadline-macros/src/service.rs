@@ -22,7 +22,10 @@ const CONTEXTS: [&str; 2] = ["ctx", "context"];
 
 pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> syn::Result<TokenStream> {
     let function: ItemFn = syn::parse2(item).map_err(|error| {
-        Error::new(error.span(), format!("{error}; `#[audited]` stands on a function or method that has a body"))
+        Error::new(
+            error.span(),
+            format!("{error}; `#[threadline::audited]` stands on a function or method that has a body"),
+        )
     })?;
     Ok(audited(arguments, &function).unwrap_or_else(|error| {
         // The function stays, or each of its callers would be one error more.
@@ -153,7 +156,7 @@ fn name_of(handle: &Expr) -> syn::Result<Ident> {
         Expr::Unary(inner) => return name_of(&inner.expr),
         _ => None,
     };
-    name.cloned().ok_or_else(|| Error::new(handle.span(), "say what the transaction is called inside: `tx = name`"))
+    name.cloned().ok_or_else(|| Error::new_spanned(handle, "say what the transaction is called inside: `tx = name`"))
 }
 
 /// What the function returns.

@@ -1,0 +1,32 @@
+//! Nothing tells the closure's error type, or it is one that ours does not convert into.
+
+use threadline::sqlx::prelude::*;
+
+#[derive(Debug)]
+struct AppError;
+
+impl From<sqlx::Error> for AppError {
+    fn from(_: sqlx::Error) -> Self {
+        Self
+    }
+}
+
+async fn no_result(db: AuditedPool, context: AuditContext) {
+    audited!(db, context, |tx| {
+        sqlx::query("DELETE FROM drafts").execute(&mut **tx).await?;
+        Ok(())
+    })
+    .await
+    .unwrap();
+}
+
+async fn no_conversion(db: AuditedPool, context: AuditContext) -> Result<(), AppError> {
+    audited!(db, context, action = "drafts.swept", |tx| {
+        sqlx::query("DELETE FROM drafts").execute(&mut **tx).await?;
+        Ok(())
+    })
+    .await?;
+    Ok(())
+}
+
+fn main() {}
