@@ -23,7 +23,7 @@
 //! | switch capture on and off | [`PlanCapture`], [`EnableCapture`], [`RefreshCapture`], [`DisableCapture`] |
 //! | say who and why | [`AuditContext`], [`ActorRef`], [`Action`], [`RecordAction`], [`EnterContext`], [`LeaveContext`] |
 //! | read the trail | [`Timeline`], [`RowHistory`], [`AsOf`], [`Replay`] |
-//! | write an adapter | [`Operation`], [`AsyncConnection`], [`BlockingConnection`], [`DatabaseFacts`], [`Outcome`] |
+//! | write an adapter | [`Operation`], [`AsyncConnection`], [`BlockingConnection`], [`DatabaseFacts`], [`Outcome`], [`RetryPolicy`] |
 //!
 //! # Guarantees
 //!
@@ -61,6 +61,7 @@ mod outcome;
 mod policy;
 mod quote;
 mod reads;
+mod retry;
 mod schema;
 mod statement;
 mod trail;
@@ -84,6 +85,7 @@ pub use outcome::Outcome;
 pub use policy::{CapturePolicy, Images, OnTruncate};
 pub use quote::{quote_identifier, quote_literal};
 pub use reads::{AsOf, Cursor, Page, Replay, ReplayedRow, RowHistory, RowKey, Timeline};
+pub use retry::RetryPolicy;
 pub use schema::Schema;
 pub use statement::Statement;
 pub use trail::{AuditAction, AuditChange, AuditTransaction, ChangeOp, LinkedChange};

@@ -101,7 +101,8 @@ pub use install::{apply, enable, install, install_manifest, uninstall};
 #[doc(hidden)]
 pub use macros::__private;
 pub use pool::AuditedPool;
-pub use retry::{RetryPolicy, retry};
+pub use retry::retry;
 pub use session::Session;
+pub use threadline_core::RetryPolicy;
 pub use trail::Trail;
 pub use transaction::AuditedTransaction;
