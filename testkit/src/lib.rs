@@ -28,8 +28,8 @@
 //!
 //! # Blocking
 //!
-//! Every function blocks, so that plain tests, async tests and destructors can call them. They run their own runtime on
-//! a thread of their own and need none around them.
+//! Every function but those of [`Proxy`] blocks, so that plain tests, async tests and destructors can call them. They
+//! run their own runtime on a thread of their own and need none around them.
 //!
 //! # Systems
 //!
@@ -47,6 +47,7 @@ mod external;
 mod find;
 mod pgbouncer;
 mod programs;
+mod proxy;
 mod server;
 mod version;
 
@@ -63,5 +64,6 @@ use elsewhere::{watchdog, workdir};
 pub use database::Database;
 pub use error::{Error, Unavailable};
 pub use pgbouncer::{PgBouncer, PgBouncerOptions, PoolMode};
+pub use proxy::{Hold, Proxy};
 pub use server::{Options, Server, require_server};
 pub use version::Version;

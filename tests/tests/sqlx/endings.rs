@@ -5,8 +5,8 @@ use std::time::Duration;
 use sqlx::Connection;
 use threadline::Action;
 use threadline::sqlx::{BeginAudited, Error};
+use threadline_testkit::Proxy;
 
-use crate::proxy::Proxy;
 use crate::support::{Target, actor, cancelled, has_transaction, insert_post, on_both, run, text, until, user};
 
 on_both! {
@@ -148,8 +148,8 @@ async fn a_deferred_constraint_fails_the_commit(target: Target) {
 }
 
 async fn a_lost_answer_to_commit_is_unknown(target: Target) {
-    let proxy = Proxy::before(&target.url).await;
-    let pool = target.pool_at(&proxy.url, 1);
+    let proxy = Proxy::before(&target.url).await.unwrap();
+    let pool = target.pool_at(proxy.url(), 1);
     let mut tx = pool.begin_audited(&user("42")).await.unwrap();
     insert_post(&mut tx, 1).await.unwrap();
     proxy.break_at_commit();

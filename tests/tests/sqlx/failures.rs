@@ -6,9 +6,9 @@ use std::sync::{Mutex, Once};
 use sqlx::Connection;
 use threadline::sqlx::{AuditedPool, BeginAudited, Error, RetryPolicy, record_failure};
 use threadline::{Action, ActionStatus};
+use threadline_testkit::Proxy;
 use tracing::{Event, Level, Metadata, Subscriber, field, span};
 
-use crate::proxy::Proxy;
 use crate::support::{Target, cancelled, has_transaction, insert_post, on_both, run, text, user};
 
 on_both! {
@@ -84,8 +84,8 @@ async fn a_transaction_that_sqlx_gave_up_is_recorded(target: Target) {
 }
 
 async fn an_unknown_commit_is_not_recorded(target: Target) {
-    let proxy = Proxy::before(&target.url).await;
-    let db = AuditedPool::new(target.pool_at(&proxy.url, 1));
+    let proxy = Proxy::before(&target.url).await.unwrap();
+    let db = AuditedPool::new(target.pool_at(proxy.url(), 1));
     let session = db.with(&user("42")).on_error_record(Action::new("post.publish"));
     let error: Error = session
         .transaction(async |tx| {

@@ -11,7 +11,6 @@ mod errors;
 mod failures;
 mod installing;
 mod nested;
-mod proxy;
 mod reading;
 mod retrying;
 mod round_trips;

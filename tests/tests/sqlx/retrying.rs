@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use threadline::sqlx::{AuditedPool, BeginAudited, Error, RetryPolicy, is_serialization_failure, retry};
 use threadline::{Action, IsolationLevel};
+use threadline_testkit::Proxy;
 use tokio::sync::Barrier;
 
-use crate::proxy::Proxy;
 use crate::support::{Target, insert_post, on_both, run, text, user};
 
 on_both! {
@@ -146,8 +146,8 @@ async fn other_errors_are_not_retried(target: Target) {
 }
 
 async fn an_unknown_commit_is_not_retried(target: Target) {
-    let proxy = Proxy::before(&target.url).await;
-    let db = AuditedPool::new(target.pool_at(&proxy.url, 1));
+    let proxy = Proxy::before(&target.url).await.unwrap();
+    let db = AuditedPool::new(target.pool_at(proxy.url(), 1));
     let attempts = AtomicU32::new(0);
     let error: Error = db
         .retry(&user("42"), &quick(), async |tx| {

@@ -3,8 +3,8 @@
 use sqlx::Connection;
 use threadline::sqlx::{AuditedPool, BeginAudited, Trail, attach};
 use threadline::{Action, InstalledVersion};
+use threadline_testkit::Proxy;
 
-use crate::proxy::Proxy;
 use crate::support::{Target, insert_post, on_both, run, user};
 
 on_both! {
@@ -15,8 +15,8 @@ on_both! {
 }
 
 async fn warm(target: &Target) -> (Proxy, AuditedPool) {
-    let proxy = Proxy::before(&target.url).await;
-    let db = AuditedPool::new(target.pool_at(&proxy.url, 1));
+    let proxy = Proxy::before(&target.url).await.unwrap();
+    let db = AuditedPool::new(target.pool_at(proxy.url(), 1));
     run(&mut db.unaudited().acquire().await.unwrap(), "SELECT 1").await.unwrap();
     settle(&proxy, &db).await;
     (proxy, db)

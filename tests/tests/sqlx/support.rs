@@ -6,13 +6,12 @@ use std::sync::OnceLock;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use crate::proxy::Proxy;
 use futures_util::FutureExt;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, Row};
 use threadline::sqlx::AuditedPool;
 use threadline::{ActorRef, AuditContext, Schema, kernel};
-use threadline_testkit::{Database, PgBouncer, PgBouncerOptions, require_server};
+use threadline_testkit::{Database, PgBouncer, PgBouncerOptions, Proxy, require_server};
 
 /// Makes of each `async fn name(target: Target)` one test that talks to the server and one behind PgBouncer.
 macro_rules! on_both {
@@ -83,8 +82,8 @@ impl Target {
 
     /// A pool of one connection whose answers can be held back.
     pub(crate) async fn held(&self) -> (PgPool, Proxy) {
-        let proxy = Proxy::before(&self.url).await;
-        (self.pool_at(&proxy.url, 1), proxy)
+        let proxy = Proxy::before(&self.url).await.unwrap();
+        (self.pool_at(proxy.url(), 1), proxy)
     }
 
     pub(crate) fn audited(&self, connections: u32) -> AuditedPool {
