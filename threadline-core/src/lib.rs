@@ -47,6 +47,7 @@ mod bounds;
 mod capture;
 mod connection;
 mod context;
+mod current;
 mod database_error;
 mod decode;
 mod error;
