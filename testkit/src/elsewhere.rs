@@ -5,6 +5,7 @@
 const MESSAGE: &str = "a private server can only be started on Unix; set DATABASE_URL to use one that is running";
 
 pub(crate) mod workdir {
+    use std::io;
     use std::path::Path;
 
     use tempfile::TempDir;
@@ -18,6 +19,10 @@ pub(crate) mod workdir {
 
     pub(crate) fn require(_path: &Path, _test: &str, _account: &Account) -> Result<(), Error> {
         Err(Error::new(super::MESSAGE))
+    }
+
+    pub(crate) fn hand_over(_folder: &Path, _account: &Account) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     pub(crate) fn socket_accepts(_socket: &Path) -> bool {

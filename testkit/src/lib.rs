@@ -46,6 +46,7 @@ mod error;
 mod external;
 mod find;
 mod pgbouncer;
+mod pgbouncer_program;
 mod programs;
 mod proxy;
 mod server;
@@ -63,7 +64,7 @@ use elsewhere::{watchdog, workdir};
 
 pub use database::Database;
 pub use error::{Error, Unavailable};
-pub use pgbouncer::{PgBouncer, PgBouncerOptions, PoolMode};
+pub use pgbouncer::{PgBouncer, PgBouncerOptions, PoolMode, PreparedStatements};
 pub use proxy::{Hold, Proxy};
 pub use server::{Options, Server, require_server};
 pub use version::Version;

@@ -4,17 +4,13 @@ use std::ffi::OsString;
 use std::fs;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use sqlx::postgres::PgConnectOptions;
 use url::Url;
 
 use crate::cluster::{PORT_ATTEMPTS, free_port, is_port_taken, socket_host};
 use crate::watchdog::Watchdog;
-use crate::{Error, Server, find, workdir};
-
-/// Where packages put a program that is not meant for users.
-const FOLDERS: [&str; 4] = ["/usr/sbin", "/usr/local/sbin", "/opt/homebrew/bin", "/usr/local/bin"];
+use crate::{Error, Server, pgbouncer_program as program, workdir};
 
 /// The number in the name of its socket.
 const SOCKET_PORT: u16 = 6432;
@@ -41,6 +37,21 @@ impl PoolMode {
     }
 }
 
+/// What PgBouncer does with prepared statements that have names, in transaction mode.
+///
+/// Before 1.21 it does nothing: a name prepared on one server connection is unknown on the next, or somebody else's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PreparedStatements {
+    /// Whatever the program does by itself.
+    #[default]
+    AsInstalled,
+    /// As before 1.21, also with a newer program.
+    Unsupported,
+    /// Keeps them apart. This needs a program of 1.21 or newer: the one that `THREADLINE_PGBOUNCER` names, else the
+    /// installed one, else what `cargo xtask pgbouncer` has unpacked.
+    Supported,
+}
+
 /// How to start PgBouncer.
 #[derive(Clone, Debug)]
 pub struct PgBouncerOptions {
@@ -50,10 +61,11 @@ pub struct PgBouncerOptions {
     pub mode: PoolMode,
     /// The program; found on `PATH` and in the usual folders when absent.
     pub binary: Option<PathBuf>,
+    /// Whether clients may prepare statements by name.
+    pub prepared_statements: PreparedStatements,
     /// Roles that may connect besides the server's own, without a password.
     pub roles: Vec<String>,
-    /// Lines of the section `[pgbouncer]`, which override the test kit's own. `max_prepared_statements` needs
-    /// PgBouncer 1.21.
+    /// Lines of the section `[pgbouncer]`, which override the test kit's own.
     pub settings: Vec<(String, String)>,
     /// Listen on 127.0.0.1 instead of a Unix socket.
     pub tcp: bool,
@@ -65,6 +77,7 @@ impl Default for PgBouncerOptions {
             pool_size: 2,
             mode: PoolMode::Transaction,
             binary: None,
+            prepared_statements: PreparedStatements::AsInstalled,
             roles: Vec::new(),
             settings: Vec::new(),
             tcp: false,
@@ -98,7 +111,7 @@ pub struct PgBouncer {
 impl PgBouncer {
     /// Whether a program is there to start. Its absence fails tests; this is for documentation that runs anywhere.
     pub fn is_installed() -> bool {
-        find::program("pgbouncer", &FOLDERS).is_some()
+        program::installed().is_some()
     }
 
     /// Starts PgBouncer in front of every database of `server`.
@@ -112,14 +125,18 @@ impl PgBouncer {
     pub fn start(server: &Server, mut options: PgBouncerOptions) -> Result<Self, Error> {
         let program = match options.binary.take() {
             Some(program) => program,
-            None => find::program("pgbouncer", &FOLDERS).ok_or_else(|| {
-                Error::new(
-                    "PgBouncer is not installed: apt-get install pgbouncer (Debian, Ubuntu), \
-                     dnf install pgbouncer (Fedora), brew install pgbouncer (macOS)",
-                )
-            })?,
+            None => program::find(options.prepared_statements)?,
         };
-        let version = version(&program)?;
+        let version = program::version(&program)?;
+        let supported = match options.prepared_statements {
+            PreparedStatements::AsInstalled => None,
+            // An older program does not know the setting.
+            PreparedStatements::Unsupported => program::is_recent(&version).then_some("0"),
+            PreparedStatements::Supported => Some("200"),
+        };
+        if let Some(most) = supported {
+            options.settings.insert(0, ("max_prepared_statements".into(), most.into()));
+        }
         let mut attempt = 1;
         loop {
             let port = if options.tcp { free_port()? } else { SOCKET_PORT };
@@ -148,21 +165,9 @@ impl PgBouncer {
     }
 }
 
-fn version(program: &Path) -> Result<String, Error> {
-    let doing = || format!("cannot run {} --version", program.display());
-    let output = Command::new(program).arg("--version").output().map_err(|error| Error::with(doing(), error))?;
-    String::from_utf8_lossy(&output.stdout)
-        .lines()
-        .find_map(|line| line.strip_prefix("PgBouncer "))
-        .map(|version| version.trim().to_owned())
-        .ok_or_else(|| Error::new(doing()))
-}
-
 fn launch(server: &Server, program: &Path, options: &PgBouncerOptions, port: u16) -> Result<(Watchdog, Url), Error> {
     let (dir, account) = workdir::create("threadline-pgb-", None)?;
-    if let Some(account) = &account {
-        workdir::require(program, "-x", account)?;
-    }
+    let program = &program::within_reach(program, dir.path(), account.as_ref())?;
     let target = Target::of(server)?;
     write(dir.path(), "users.txt", &target.users(&options.roles))?;
     let ini = dir.path().join("pgbouncer.ini");

@@ -4,15 +4,20 @@ use std::env;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
-use std::process;
+use std::process::{self, Command};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use url::Url;
 
 use crate::cluster::Cluster;
 use crate::database::Templates;
 use crate::{Database, Error, Unavailable, Version, connection, external, find, programs};
+
+/// How long a server may take to recover.
+const RESTART_LIMIT: Duration = Duration::from_secs(60);
 
 /// How to start a private server. The default is what [`Server::shared`] uses.
 ///
@@ -128,6 +133,40 @@ impl Server {
     /// subfolder `data`.
     pub fn socket_dir(&self) -> Option<&Path> {
         self.cluster.as_ref().map(Cluster::dir)
+    }
+
+    /// Makes a private server restart as after a crash: it ends every session without a word, recovers, and accepts
+    /// connections again when this returns. With the test kit's `synchronous_commit = off` the last commits may be lost.
+    ///
+    /// # Errors
+    ///
+    /// When the server was not started here, or does not come back.
+    pub fn crash(&self) -> Result<(), Error> {
+        if !self.is_private() {
+            return Err(Error::new("only a private server may be crashed"));
+        }
+        let writer = || {
+            let sql = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'";
+            let rows = connection::query_text(self.maintenance.as_str().to_owned(), sql.to_owned())?;
+            Ok::<_, Error>(rows.into_iter().flatten().next().flatten())
+        };
+        let Some(before) = writer()? else {
+            return Err(Error::new("the server has no process to end"));
+        };
+        // PostgreSQL restarts everything when one of its processes is killed.
+        let killed = Command::new("kill").args(["-KILL", &before]).status();
+        if !killed.map_err(|error| Error::with("cannot run `kill`", error))?.success() {
+            return Err(Error::new(format!("cannot kill process {before}")));
+        }
+        let deadline = Instant::now() + RESTART_LIMIT;
+        loop {
+            match writer() {
+                Ok(Some(now)) if now != before => return Ok(()),
+                Err(error) if Instant::now() > deadline => return Err(error),
+                _ if Instant::now() > deadline => return Err(Error::new("the server did not restart")),
+                _ => thread::sleep(Duration::from_millis(10)),
+            }
+        }
     }
 
     /// An empty database of its own for one test.

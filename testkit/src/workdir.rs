@@ -2,6 +2,7 @@
 
 use std::env;
 use std::fs;
+use std::io;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
@@ -97,6 +98,11 @@ pub(crate) fn require(path: &Path, test: &str, account: &Account) -> Result<(), 
             path.display()
         )))
     }
+}
+
+/// Gives a folder to the account, which is also who removes it.
+pub(crate) fn hand_over(folder: &Path, account: &Account) -> io::Result<()> {
+    chown(folder, Some(account.uid), Some(account.gid))
 }
 
 /// Whether a server listens on this socket.

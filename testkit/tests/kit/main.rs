@@ -1,6 +1,6 @@
 //! The test kit against real servers, one module per topic.
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod databases;
 mod endings;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection, Row};
-use threadline_testkit::{Database, PgBouncer, PgBouncerOptions, PoolMode, require_server};
+use threadline_testkit::{Database, PgBouncer, PgBouncerOptions, PoolMode, PreparedStatements, require_server};
 
 /// The server processes that two clients, connected at the same time, are given.
 fn backends(pooler: &PgBouncer, database: &Database) -> (i32, i32) {
@@ -92,4 +92,39 @@ fn a_program_that_is_not_there_is_named() {
     )
     .unwrap_err();
     assert!(error.to_string().contains("/nonexistent/pgbouncer"), "{error}");
+}
+
+/// Two clients take turns on one server connection, and one of them has prepared a statement by name.
+fn a_name_of_another_client(pooler: &PgBouncer, database: &Database) -> Result<i32, sqlx::Error> {
+    let url = pooler.url(database.name());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async move {
+        let mut one = PgConnection::connect(&url).await?;
+        let mut other = PgConnection::connect(&url).await?;
+        for connection in [&mut one, &mut other] {
+            sqlx::query("SELECT 1").fetch_one(connection).await?;
+        }
+        Ok(sqlx::query("SELECT 2").fetch_one(&mut one).await?.get(0))
+    })
+}
+
+#[test]
+fn before_1_21_clients_meet_each_others_prepared_statements() {
+    let database = require_server().database().unwrap();
+    let options = PgBouncerOptions { prepared_statements: PreparedStatements::Unsupported, ..options() };
+    let pooler = PgBouncer::start(require_server(), options).unwrap();
+    let error = a_name_of_another_client(&pooler, &database).unwrap_err();
+    assert!(error.to_string().contains("prepared statement"), "{error}");
+}
+
+/// Without such a program this is said loudly, and CI fails.
+#[test]
+fn from_1_21_on_prepared_statements_are_kept_apart() {
+    let database = require_server().database().unwrap();
+    let options = PgBouncerOptions { prepared_statements: PreparedStatements::Supported, ..options() };
+    match PgBouncer::start(require_server(), options) {
+        Ok(pooler) => assert_eq!(a_name_of_another_client(&pooler, &database).unwrap(), 2),
+        Err(error) if std::env::var_os("CI").is_none() => eprintln!("NOT RUN: {error}"),
+        Err(error) => panic!("{error}"),
+    }
 }

@@ -84,3 +84,16 @@ fn libpq_understands_the_address() {
     let text = String::from_utf8(output.stdout).unwrap();
     assert_eq!(text.trim(), database.name(), "{}", String::from_utf8_lossy(&output.stderr));
 }
+
+#[test]
+fn a_crash_ends_every_session_and_keeps_what_was_committed() {
+    let settings = vec![("synchronous_commit".into(), "on".into())];
+    let server = Server::start(Options { settings, ..Options::default() }).unwrap();
+    let database = server.database().unwrap();
+    database.execute("CREATE TABLE kept (id int); INSERT INTO kept VALUES (7)").unwrap();
+    let started = "SELECT min(backend_start)::text FROM pg_stat_activity WHERE backend_type = 'checkpointer'";
+    let before = database.query_text(started).unwrap();
+    server.crash().unwrap();
+    assert_ne!(database.query_text(started).unwrap(), before);
+    assert_eq!(database.query_text("SELECT id FROM kept").unwrap(), [[Some("7".into())]]);
+}
