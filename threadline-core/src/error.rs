@@ -94,6 +94,8 @@ kinds! {
     UnknownCommit, "unknown_commit", is_unknown_commit;
     /// An operation that must own its transaction was started inside another one.
     Nested, "nested", is_nested;
+    /// Code that a test watched wrote nothing, or without an actor or an action.
+    Unattributed, "unattributed", is_unattributed;
     /// Rows came back in a shape that this version of the crate does not know.
     Unreadable, "unreadable", is_unreadable;
     /// The kernel raised an error that this version of the crate does not know.

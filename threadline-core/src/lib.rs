@@ -23,6 +23,7 @@
 //! | switch capture on and off | [`PlanCapture`], [`EnableCapture`], [`RefreshCapture`], [`DisableCapture`] |
 //! | say who and why | [`AuditContext`], [`ActorRef`], [`Action`], [`RecordAction`], [`EnterContext`], [`LeaveContext`] |
 //! | read the trail | [`Timeline`], [`RowHistory`], [`AsOf`], [`Replay`] |
+//! | assert in your tests that code wrote with an actor and an action | [`StartProbe`], [`FinishProbe`], [`Probed`] |
 //! | write an adapter | [`Operation`], [`AsyncConnection`], [`BlockingConnection`], [`DatabaseFacts`], [`Outcome`], [`RetryPolicy`] |
 //!
 //! # Guarantees
@@ -86,6 +87,7 @@ pub use outcome::Outcome;
 pub use policy::{CapturePolicy, Images, OnTruncate};
 pub use quote::{quote_identifier, quote_literal};
 pub use reads::{AsOf, Cursor, Page, Replay, ReplayedRow, RowHistory, RowKey, Timeline};
+pub use reads::{FinishProbe, Probe, Probed, StartProbe};
 pub use retry::RetryPolicy;
 pub use schema::Schema;
 pub use statement::Statement;

@@ -6,6 +6,7 @@
 mod as_of;
 mod cursor;
 mod image;
+mod probe;
 mod query;
 mod reconstruct;
 mod replay;
@@ -15,6 +16,7 @@ mod timeline;
 
 pub use as_of::AsOf;
 pub use cursor::{Cursor, Page};
+pub use probe::{FinishProbe, Probe, Probed, StartProbe};
 pub use replay::{Replay, ReplayedRow};
 pub use row_history::RowHistory;
 pub use row_key::RowKey;

@@ -152,7 +152,7 @@ const UNDER_ANY_NAME: &str = "(SELECT true FROM names AS n WHERE c.table_schema 
                               AND c.table_name = n.table_name AND c.captured_at <= n.until AND c.captured_at > n.since LIMIT 1)";
 
 /// An instant of the trail as text, whatever the session's time zone is.
-fn utc(column: &str) -> String {
+pub(super) fn utc(column: &str) -> String {
     format!("pg_catalog.to_char(pg_catalog.timezone('UTC', {column}), 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')")
 }
 
