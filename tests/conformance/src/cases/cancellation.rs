@@ -1,0 +1,156 @@
+//! Futures dropped after 0, 1, 2 .. polls: whatever was on its way, the next borrower of the connection finds no open
+//! transaction and nobody's actor, and the trail holds all of a transaction or none of it.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use threadline_core::{Action, InstalledVersion};
+
+use crate::place::{assert_clean, user};
+use crate::script::{act, insert, once, sql};
+use crate::{Adapter, Call, Ending, Place, Step};
+
+const TRIES: usize = 400;
+
+/// Drops a future after a number of polls, unless it is ready before.
+struct Cancellable<F> {
+    future: Pin<Box<F>>,
+    polls_left: usize,
+    polls: usize,
+}
+
+impl<F: Future> Future for Cancellable<F> {
+    /// What it returned, if it did, and how often it was polled.
+    type Output = (Option<F::Output>, usize);
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.polls += 1;
+        match self.future.as_mut().poll(context) {
+            Poll::Ready(value) => Poll::Ready((Some(value), self.polls)),
+            Poll::Pending if self.polls_left == 0 => Poll::Ready((None, self.polls)),
+            Poll::Pending => {
+                self.polls_left -= 1;
+                Poll::Pending
+            }
+        }
+    }
+}
+
+/// Tries `work` 400 times, each time with a number of its own, dropped after one poll more each time until it is through.
+async fn cancel<A: Adapter, F: Future<Output = Result<(), crate::Failure>>>(
+    place: &Place,
+    connections: u32,
+    work: impl Fn(A, i64) -> F,
+) {
+    let adapter: A = place.open(connections).await;
+    // The first is polled until it is done, with the connection still to be made; the second tells what is usual.
+    work(adapter.clone(), 1_000_001).await.unwrap();
+    let whole = Cancellable { future: Box::pin(work(adapter.clone(), 1_000_002)), polls_left: usize::MAX, polls: 0 };
+    let (answer, usual) = whole.await;
+    answer.unwrap().unwrap();
+    let (mut dropped, mut finished) = (0, 0);
+    for number in 1..=TRIES {
+        let polls_left = number % (usual + 3);
+        let work = work(adapter.clone(), i64::try_from(number).unwrap());
+        match (Cancellable { future: Box::pin(work), polls_left, polls: 0 }).await.0 {
+            Some(answer) => {
+                answer.unwrap();
+                finished += 1;
+            }
+            None => dropped += 1,
+        }
+        assert_clean(&adapter, &format!("after {polls_left} polls of {usual}")).await;
+    }
+    assert!(dropped >= TRIES / 4, "{dropped} of {TRIES} were dropped, {usual} polls are usual");
+    assert!(finished > 0, "{TRIES} were dropped, {usual} polls are usual");
+    place.until_quiet().await;
+    assert_all_or_nothing(place);
+}
+
+/// Each try writes posts of its own number as the user of its number; a post of 10 million more is the inner user's.
+fn assert_all_or_nothing(place: &Place) {
+    let wrong = place.column(
+        "SELECT concat_ws(' ', p.id, c.op, t.actor_ref ->> 'id') FROM posts p
+        FULL JOIN threadline.audit_changes c ON (c.table_pk ->> 'id')::bigint = p.id
+        LEFT JOIN threadline.audit_transactions t ON t.id = c.transaction_id
+        WHERE (t.actor_ref ->> 'id' = CASE WHEN p.id > 10000000 THEN 'inner' ELSE p.id::text END) IS NOT TRUE",
+    );
+    assert_eq!(wrong, [""; 0], "changes without a post, posts without a change, changes of another actor");
+}
+
+/// Every action has its post and every post its action.
+fn assert_actions_match(place: &Place) {
+    let wrong = place.column(
+        "SELECT concat_ws(' ', p.id, a.id) FROM posts p
+        FULL JOIN threadline.audit_actions a ON a.actor_ref ->> 'id' = p.id::text WHERE p.id IS NULL OR a.id IS NULL",
+    );
+    assert_eq!(wrong, [""; 0]);
+}
+
+fn me(number: i64) -> threadline_core::AuditContext {
+    user(&number.to_string())
+}
+
+pub(super) async fn of_the_closure_form<A: Adapter>(place: Place) {
+    cancel::<A, _>(&place, 1, |adapter, number| async move {
+        let call = Call::new(me(number), vec![act("posted"), insert(number)]);
+        adapter.transaction(&call).await.map(drop)
+    })
+    .await;
+    assert_actions_match(&place);
+}
+
+pub(super) async fn of_the_begin_form<A: Adapter>(place: Place) {
+    cancel::<A, _>(&place, 1, |adapter, number| async move {
+        let call = Call::new(me(number), vec![insert(number), act("posted")]);
+        adapter.guard(&call, Ending::Commit).await.map(drop)
+    })
+    .await;
+    assert_actions_match(&place);
+}
+
+pub(super) async fn of_a_rollback<A: Adapter>(place: Place) {
+    cancel::<A, _>(&place, 1, |adapter, number| async move {
+        adapter.guard(&Call::new(me(number), vec![insert(number)]), Ending::Rollback).await.map(drop)
+    })
+    .await;
+    assert_eq!(place.count("posts"), 0);
+}
+
+pub(super) async fn of_nested_scopes<A: Adapter>(place: Place) {
+    cancel::<A, _>(&place, 1, |adapter, number| async move {
+        let scope = Step::Nested(Some(user("inner")), vec![insert(10_000_000 + number)]);
+        let lost = Step::CarelessNested(None, vec![insert(20_000_000 + number), Step::Fail]);
+        let call = Call::new(me(number), vec![insert(number), scope, lost, act("posted")]);
+        adapter.transaction(&call).await.map(drop)
+    })
+    .await;
+    let halves = place.column(
+        "SELECT p.id FROM posts p FULL JOIN posts q ON q.id = p.id + 10000000
+        WHERE p.id < 10000000 AND q.id IS NULL OR p.id IS NULL AND q.id > 10000000",
+    );
+    assert_eq!(halves, [""; 0]);
+}
+
+pub(super) async fn of_the_retried_form<A: Adapter>(place: Place) {
+    cancel::<A, _>(&place, 1, |adapter, number| async move {
+        let conflict = sql("DO $$ BEGIN RAISE EXCEPTION 'on purpose' USING ERRCODE = '40001'; END $$");
+        let call = Call::new(me(number), vec![act("posted"), insert(number), once(vec![conflict])]);
+        adapter.retry(3, &call).await.map(drop)
+    })
+    .await;
+    assert_actions_match(&place);
+}
+
+pub(super) async fn of_recording_a_failure<A: Adapter>(place: Place) {
+    cancel::<A, _>(&place, 1, |adapter, number| async move {
+        adapter.record_failure(&me(number), &Action::new("login")).await
+    })
+    .await;
+    assert!(place.actions().iter().all(|action| action.starts_with("login error ")));
+}
+
+pub(super) async fn of_a_read<A: Adapter>(place: Place) {
+    cancel::<A, _>(&place, 1, |adapter, _| async move { adapter.run(&InstalledVersion).await.map(drop) }).await;
+}
