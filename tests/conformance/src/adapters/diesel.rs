@@ -1,0 +1,1 @@
+//! Diesel: to come with its adapter, as `Diesel`.

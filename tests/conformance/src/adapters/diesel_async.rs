@@ -1,0 +1,1 @@
+//! diesel-async: to come with its adapter, as `DieselAsync`.

@@ -1,0 +1,1 @@
+//! SeaORM: to come with its adapter, as `SeaOrm`.
