@@ -141,11 +141,11 @@ impl Results {
                 .iter()
                 .map(|adapter| Route::ALL.map(|route| self.cell(adapter, route, case, exceptions)))
                 .collect();
-            if row.iter().flatten().all(|cell| cell.is_empty() || *cell == "-") && !self.cells.is_empty() {
+            let is_empty = row.iter().flatten().all(|cell| cell.is_empty() || *cell == "-");
+            let is_exempt = row.iter().flatten().all(|cell| *cell == "-");
+            if is_empty && !is_exempt && !self.cells.is_empty() {
                 // Filtered out.
-                if !row.iter().flatten().all(|cell| *cell == "-") {
-                    continue;
-                }
+                continue;
             }
             print!("{case:case_width$}");
             for [one, two, three] in row {
@@ -175,5 +175,61 @@ impl Results {
             None if exceptions.iter().any(|exception| exception.covers(adapter, route, case)) => "-",
             None => "",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn whole(adapter: &'static str) -> Results {
+        let mut results = Results::default();
+        for route in Route::ALL {
+            for case in cases::NAMES {
+                results.cells.insert((adapter, route, case), State::Ok);
+            }
+        }
+        results
+    }
+
+    fn exception(adapter: &str, case: &str) -> Exception {
+        Exception {
+            adapter: adapter.to_owned(),
+            cases: vec![case.to_owned()],
+            routes: Vec::new(),
+            reason: "it cannot apply".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_table_without_a_gap_has_no_problem() {
+        let mut results = whole("sqlx");
+        results.check(&["sqlx"], &[]);
+        assert_eq!(results.problems, [""; 0]);
+    }
+
+    #[test]
+    fn a_missing_cell_is_a_problem_unless_it_stands_in_the_list() {
+        let case = cases::NAMES[0];
+        let mut results = whole("sqlx");
+        results.cells.remove(&("sqlx", Route::Direct, case));
+        results.check(&["sqlx"], &[exception("sqlx", case)]);
+        assert_eq!(results.problems, [""; 0]);
+        results.check(&["sqlx"], &[exception("seaorm", case)]);
+        assert_eq!(results.problems, [format!("sqlx through direct: {case} is missing")]);
+    }
+
+    #[test]
+    fn an_adapter_that_said_nothing_is_a_problem_on_each_route() {
+        let mut results = whole("sqlx");
+        results.check(&["sqlx", "diesel"], &[]);
+        assert_eq!(results.problems.len(), Route::ALL.len());
+        assert!(results.problems.iter().all(|problem| problem.starts_with("diesel through ")));
+    }
+
+    #[test]
+    fn the_name_of_a_case_is_there_once() {
+        let distinct: std::collections::BTreeSet<_> = cases::NAMES.iter().collect();
+        assert_eq!(distinct.len(), cases::NAMES.len());
     }
 }
