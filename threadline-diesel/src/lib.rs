@@ -1,8 +1,24 @@
 //! Threadline for Diesel: transactions whose changes are recorded with who made them and why.
-#![allow(dead_code, reason = "the parts that the blocking and the asynchronous half share come first")]
 
+mod attach;
 mod deadlock;
+mod dsl;
 mod error;
+mod failure;
+mod install;
+mod leave;
+pub mod prelude;
+mod read;
+mod retry;
+mod session;
 mod statement;
+mod transaction;
+mod wire;
 
+pub use attach::{Attached, attach, attach_in};
+pub use dsl::AuditDsl;
 pub use error::{Error, is_serialization_failure};
+pub use install::{apply, enable, install, install_manifest, uninstall};
+pub use read::Trail;
+pub use session::Session;
+pub use transaction::AuditedTransaction;

@@ -1,0 +1,10 @@
+//! What code that audits with Diesel needs in scope: `use threadline_diesel::prelude::*`.
+//!
+//! [`Error`](crate::Error) is not among it: most programs have one of their own.
+
+pub use threadline_core::{
+    Action, ActionStatus, ActorRef, AsOf, AuditContext, AuditedTable, CapturePolicy, IsolationLevel, Manifest, Outcome,
+    RetryPolicy, RowHistory, Timeline, TransactionOptions,
+};
+
+pub use crate::{AuditDsl, AuditedTransaction, Session, Trail, attach};

@@ -1,0 +1,83 @@
+//! Reading the trail on any connection of Diesel's.
+
+use diesel::connection::LoadConnection;
+use diesel::pg::Pg;
+use threadline_core::{AsOf, Json, LinkedChange, Operation, Page, RowHistory, Schema, Timeline};
+
+use crate::{Error, wire};
+
+/// Runs operations that read the trail, on any connection to PostgreSQL.
+///
+/// With an open transaction it reads inside that, and sees its changes. Otherwise the read has a read-only transaction of
+/// its own.
+///
+/// # Examples
+/// ```no_run
+/// use diesel::prelude::*;
+/// use threadline_diesel::prelude::*;
+///
+/// # fn example(conn: &mut PgConnection) -> Result<(), threadline_diesel::Error> {
+/// let page = conn.timeline(&Timeline::new().table("posts").actor(&ActorRef::user("42")?))?;
+/// let history = conn.row_history(&RowHistory::by_id("public", "posts", 7))?;
+/// let version = conn.run(&threadline_core::InstalledVersion)?;
+/// # Ok(())
+/// # }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot read the trail",
+    note = "call it on a connection of Diesel's to PostgreSQL: a `PgConnection`, or one from a pool of them"
+)]
+pub trait Trail: LoadConnection<Backend = Pg> {
+    /// Runs an operation and decodes its answer. The kernel is looked for in the schema `threadline`.
+    ///
+    /// Without an open transaction an operation that writes is refused; see [`apply`](crate::apply) for those.
+    ///
+    /// # Errors
+    /// What the operation documents; [`is_not_installed`](Error::is_not_installed) without a kernel; otherwise Diesel's.
+    fn run<O>(&mut self, operation: &O) -> Result<O::Output, Error>
+    where
+        O: Operation,
+    {
+        self.run_in(&Schema::default(), operation)
+    }
+
+    /// As [`run`](Self::run), with the kernel in this schema.
+    ///
+    /// # Errors
+    /// As for [`run`](Self::run).
+    fn run_in<O>(&mut self, schema: &Schema, operation: &O) -> Result<O::Output, Error>
+    where
+        O: Operation,
+    {
+        let statement = operation.statement(schema)?;
+        let rows = wire::reading(self, |connection| wire::fetch(connection, schema, &statement))?;
+        Ok(operation.decode(rows)?)
+    }
+
+    /// A page of captured changes, newest first, with the transactions and actions they belong to.
+    ///
+    /// # Errors
+    /// What [`Timeline`] documents, and as for [`run`](Self::run).
+    fn timeline(&mut self, query: &Timeline) -> Result<Page<LinkedChange>, Error> {
+        self.run(query)
+    }
+
+    /// A page of the changes of one row, newest first.
+    ///
+    /// # Errors
+    /// What [`RowHistory`] documents, and as for [`run`](Self::run).
+    fn row_history(&mut self, query: &RowHistory) -> Result<Page<LinkedChange>, Error> {
+        self.run(query)
+    }
+
+    /// A row as it was at an instant, as JSON.
+    ///
+    /// # Errors
+    /// What [`AsOf`] documents, and as for [`run`](Self::run).
+    #[allow(clippy::wrong_self_convention, reason = "\"as of\" an instant, not a conversion")]
+    fn as_of_json(&mut self, query: &AsOf) -> Result<Json, Error> {
+        self.run(query)
+    }
+}
+
+impl<C> Trail for C where C: LoadConnection<Backend = Pg> {}
