@@ -114,6 +114,7 @@ impl From<&threadline_core::Error> for Failure {
             "not_installed" => UNREACHABLE,
             "deleted_record"
             | "never_existed"
+            | "moved_key"
             | "before_horizon"
             | "image_unavailable"
             | "append_only"

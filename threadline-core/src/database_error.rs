@@ -60,6 +60,8 @@ impl Error {
             "truncate_refused" => Kind::TruncateRefused,
             "invalid_action" => Kind::InvalidAction,
             "not_captured" => Kind::NotCaptured,
+            "column_redacted" => Kind::ColumnRedacted,
+            "schema_changed" => Kind::SchemaChanged,
             // Raised by a newer kernel, or a constraint of the user that happens to start like ours.
             _ if facts.sqlstate.is_none_or(|state| state.starts_with("TL")) => Kind::UnknownKernelError,
             _ => return None,
@@ -126,6 +128,8 @@ mod tests {
             "truncate_refused",
             "invalid_action",
             "not_captured",
+            "column_redacted",
+            "schema_changed",
         ] {
             let constraint = format!("threadline_{code}");
             let facts = DatabaseFacts { constraint: Some(&constraint), message: "m", ..DatabaseFacts::default() };

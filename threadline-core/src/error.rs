@@ -2,7 +2,7 @@
 
 use std::{error::Error as StdError, fmt};
 
-use crate::Schema;
+use crate::{Json, Schema};
 
 /// A cause from elsewhere, such as the driver's error.
 type Source = Box<dyn StdError + Send + Sync + 'static>;
@@ -30,6 +30,7 @@ struct Inner {
     table: Option<String>,
     column: Option<String>,
     setting: Option<String>,
+    moved_to: Option<Json>,
     source: Option<Source>,
 }
 
@@ -84,12 +85,19 @@ kinds! {
     InvalidInput, "invalid_input", is_invalid_input;
     /// The row had been deleted by the instant asked for.
     DeletedRecord, "deleted_record", is_deleted_record;
+    /// The row had left its key for another one, [`moved_to`](Error::moved_to), by the instant asked for.
+    MovedKey, "moved_key", is_moved_key;
     /// No row with that key had existed by the instant asked for.
     NeverExisted, "never_existed", is_never_existed;
     /// The trail does not reach back to the instant asked for.
     BeforeHorizon, "before_horizon", is_before_horizon;
     /// The trail knows that the row existed but not what was in it, because its image was withheld or not kept.
     ImageUnavailable, "image_unavailable", is_image_unavailable;
+    /// A column that the model needs is masked or excluded; [`column`](Error::column) names it.
+    ColumnRedacted, "column_redacted", is_column_redacted;
+    /// A column that the model reads was added, dropped, renamed or retyped since the instant asked for;
+    /// [`column`](Error::column) names it.
+    SchemaChanged, "schema_changed", is_schema_changed;
     /// The connection broke during COMMIT: whether the work was committed is not known.
     UnknownCommit, "unknown_commit", is_unknown_commit;
     /// An operation that must own its transaction was started inside another one.
@@ -125,6 +133,13 @@ impl Error {
     #[must_use]
     pub fn setting(&self) -> Option<&str> {
         self.0.setting.as_deref()
+    }
+
+    /// The key that the row has gone to, an object of the key columns, when [`is_moved_key`](Error::is_moved_key). It is
+    /// part of neither the message nor `Debug`.
+    #[must_use]
+    pub fn moved_to(&self) -> Option<&Json> {
+        self.0.moved_to.as_ref()
     }
 
     /// What to do next; also the end of the message.
@@ -172,6 +187,7 @@ impl Error {
             table: None,
             column: None,
             setting: None,
+            moved_to: None,
             source: None,
         }))
     }
@@ -205,6 +221,11 @@ impl Error {
 
     pub(crate) fn column_name(mut self, column: impl Into<String>) -> Self {
         self.0.column = Some(column.into());
+        self
+    }
+
+    pub(crate) fn moved_to_key(mut self, key: Option<Json>) -> Self {
+        self.0.moved_to = key;
         self
     }
 

@@ -87,6 +87,7 @@ mod macros;
 mod nested;
 mod pool;
 pub mod prelude;
+mod reach;
 mod retry;
 mod session;
 mod trail;

@@ -1,20 +1,25 @@
 //! Reading the trail on any handle of sqlx.
 
 use std::future::Future;
+use std::marker::PhantomData;
 
-use sqlx::pool::PoolConnection;
-use sqlx::{PgConnection, PgPool, Postgres, Transaction};
-use threadline_core::{AsOf, Json, LinkedChange, Operation, Page, RowHistory, Schema, Statement, Timeline};
+use sqlx::postgres::PgRow;
+use sqlx::{FromRow, PgConnection};
+use threadline_core::{
+    AsOf, Audited, Json, LinkedChange, Operation, Page, RowHistory, RowKey, Schema, Statement, Timeline,
+};
+use time::OffsetDateTime;
 
-use crate::guarded::Guarded;
-use crate::{AuditedPool, AuditedTransaction, Error, wire};
+use crate::reach::{Reach, Request};
+use crate::{Error, wire};
 
 /// Runs operations that read the trail, on a pool, a connection or a transaction.
 ///
 /// A handle with an open transaction reads inside it, and sees its own changes. Otherwise the read has a read-only
 /// transaction of its own, which is right behind a transaction pooler too and leaves nothing behind when it is cancelled.
 ///
-/// The kernel is looked for in the schema `threadline`; an [`AuditedPool`] and an [`AuditedTransaction`] know theirs.
+/// The kernel is looked for in the schema `threadline`; an [`AuditedPool`](crate::AuditedPool) and an
+/// [`AuditedTransaction`](crate::AuditedTransaction) know theirs.
 ///
 /// # Examples
 /// ```no_run
@@ -32,7 +37,7 @@ use crate::{AuditedPool, AuditedTransaction, Error, wire};
     message = "`{Self}` cannot read the trail",
     note = "call it on a `PgPool`, an `AuditedPool`, or a `&mut` connection or transaction"
 )]
-pub trait Trail: Sized + Send {
+pub trait Trail: Reach {
     /// Runs an operation and decodes its answer.
     ///
     /// Without an open transaction an operation that writes is refused; see [`apply`](crate::apply) for those.
@@ -41,7 +46,27 @@ pub trait Trail: Sized + Send {
     /// What the operation documents; [`is_not_installed`](Error::is_not_installed) without a kernel; otherwise sqlx's.
     fn run<O>(self, operation: &O) -> impl Future<Output = Result<O::Output, Error>> + Send
     where
-        O: Operation + Sync;
+        O: Operation + Sync,
+    {
+        async move {
+            let schema = self.kernel();
+            self.run_in(&schema, operation).await
+        }
+    }
+
+    /// As [`run`](Self::run), with the kernel in this schema.
+    ///
+    /// # Errors
+    /// As for [`run`](Self::run).
+    fn run_in<O>(self, schema: &Schema, operation: &O) -> impl Future<Output = Result<O::Output, Error>> + Send
+    where
+        O: Operation + Sync,
+    {
+        async move {
+            let statement = operation.statement(schema)?;
+            Ok(operation.decode(self.reach(schema, Fetch(statement)).await?)?)
+        }
+    }
 
     /// A page of captured changes, newest first, with the transactions and actions they belong to.
     ///
@@ -64,101 +89,107 @@ pub trait Trail: Sized + Send {
     /// # Errors
     /// What [`AsOf`] documents, and as for [`run`](Self::run).
     #[allow(clippy::wrong_self_convention, reason = "Self is a reference, as in sqlx's Executor")]
-    fn as_of(self, query: &AsOf) -> impl Future<Output = Result<Json, Error>> + Send {
+    fn as_of_json(self, query: &AsOf) -> impl Future<Output = Result<Json, Error>> + Send {
         self.run(query)
     }
 
-    /// As [`run`](Self::run), with the kernel in this schema.
+    /// The row of a model as it was at an instant, decoded by sqlx from columns of the table's own types.
+    ///
+    /// Fields of masked and excluded columns must be `Option`, and are `None`.
     ///
     /// # Errors
-    /// As for [`run`](Self::run).
-    fn run_in<O>(self, schema: &Schema, operation: &O) -> impl Future<Output = Result<O::Output, Error>> + Send
+    /// What [`AsOf`] and [`AsOf::row_statement`] document, and as for [`run`](Self::run).
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use threadline_core::{Audited, AuditedTable, ModelColumn};
+    /// use threadline_sqlx::Trail;
+    ///
+    /// #[derive(sqlx::FromRow)]
+    /// struct Post {
+    ///     id: i64,
+    ///     title: String,
+    /// }
+    /// # // What `#[derive(Audited)]` writes.
+    /// # impl Audited for Post {
+    /// #     fn audited_table() -> AuditedTable { AuditedTable::new("public", "posts") }
+    /// #     fn columns() -> &'static [ModelColumn] {
+    /// #         &const { [ModelColumn::new("id").key(), ModelColumn::new("title")] }
+    /// #     }
+    /// # }
+    ///
+    /// # async fn example(pool: sqlx::PgPool, yesterday: time::OffsetDateTime) -> Result<(), threadline_sqlx::Error> {
+    /// let post = pool.as_of::<Post>(7, yesterday).await?;
+    /// println!("it was called {}", post.title);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[allow(clippy::wrong_self_convention, reason = "Self is a reference, as in sqlx's Executor")]
+    fn as_of<R>(
+        self,
+        key: impl Into<RowKey> + Send,
+        at: OffsetDateTime,
+    ) -> impl Future<Output = Result<R, Error>> + Send
     where
-        O: Operation + Sync;
-}
-
-impl Trail for &PgPool {
-    async fn run<O: Operation + Sync>(self, operation: &O) -> Result<O::Output, Error> {
-        self.run_in(&Schema::default(), operation).await
-    }
-
-    async fn run_in<O: Operation + Sync>(self, schema: &Schema, operation: &O) -> Result<O::Output, Error> {
-        let statement = operation.statement(schema)?;
-        let guarded = Guarded::acquire(self).await?;
-        let rows = read_alone(guarded, schema, &statement).await?;
-        Ok(operation.decode(rows)?)
-    }
-}
-
-impl Trail for &AuditedPool {
-    async fn run<O: Operation + Sync>(self, operation: &O) -> Result<O::Output, Error> {
-        self.unaudited().run_in(self.schema(), operation).await
-    }
-
-    async fn run_in<O: Operation + Sync>(self, schema: &Schema, operation: &O) -> Result<O::Output, Error> {
-        self.unaudited().run_in(schema, operation).await
-    }
-}
-
-impl Trail for &mut PgConnection {
-    async fn run<O: Operation + Sync>(self, operation: &O) -> Result<O::Output, Error> {
-        self.run_in(&Schema::default(), operation).await
-    }
-
-    async fn run_in<O: Operation + Sync>(self, schema: &Schema, operation: &O) -> Result<O::Output, Error> {
-        let statement = operation.statement(schema)?;
-        // COMMIT of a transaction of ours must never be the COMMIT of one that was begun with SQL text.
-        let rows = if wire::in_transaction(self).await? {
-            read_within(self, schema, &statement).await?
-        } else {
-            read_alone(Guarded::borrowed(self), schema, &statement).await?
-        };
-        Ok(operation.decode(rows)?)
-    }
-}
-
-impl Trail for &mut AuditedTransaction<'_> {
-    async fn run<O: Operation + Sync>(self, operation: &O) -> Result<O::Output, Error> {
-        let schema = self.schema.clone();
-        self.run_in(&schema, operation).await
-    }
-
-    async fn run_in<O: Operation + Sync>(self, schema: &Schema, operation: &O) -> Result<O::Output, Error> {
-        self.guarded.ensure_alive()?;
-        let statement = operation.statement(schema)?;
-        let rows = read_within(self.guarded.connection(), schema, &statement).await?;
-        Ok(operation.decode(rows)?)
-    }
-}
-
-/// Handles that hand over to the connection inside them.
-macro_rules! by_connection {
-    ($($handle:ty),*) => {$(
-        impl Trail for &mut $handle {
-            async fn run<O: Operation + Sync>(self, operation: &O) -> Result<O::Output, Error> {
-                (&mut **self).run(operation).await
-            }
-
-            async fn run_in<O: Operation + Sync>(self, schema: &Schema, operation: &O) -> Result<O::Output, Error> {
-                (&mut **self).run_in(schema, operation).await
-            }
+        R: Audited + for<'r> FromRow<'r, PgRow> + Send + Unpin,
+    {
+        let request = ReadRow::<R> { as_of: AsOf::model::<R>(key, at), row: PhantomData };
+        async move {
+            let schema = self.kernel();
+            self.reach(&schema, request).await
         }
-    )*};
+    }
+
+    /// As [`as_of`](Self::as_of), with the kernel in this schema.
+    ///
+    /// # Errors
+    /// As for [`as_of`](Self::as_of).
+    #[allow(clippy::wrong_self_convention, reason = "Self is a reference, as in sqlx's Executor")]
+    fn as_of_in<R>(
+        self,
+        schema: &Schema,
+        key: impl Into<RowKey> + Send,
+        at: OffsetDateTime,
+    ) -> impl Future<Output = Result<R, Error>> + Send
+    where
+        R: Audited + for<'r> FromRow<'r, PgRow> + Send + Unpin,
+    {
+        let request = ReadRow::<R> { as_of: AsOf::model::<R>(key, at), row: PhantomData };
+        async move { self.reach(schema, request).await }
+    }
 }
 
-by_connection!(Transaction<'_, Postgres>, PoolConnection<Postgres>);
+impl<T: Reach> Trail for T {}
 
-async fn read_within(
-    connection: &mut PgConnection,
-    schema: &Schema,
-    statement: &Statement,
-) -> Result<Vec<String>, Error> {
+/// One statement.
+struct Fetch(Statement);
+
+impl Request for Fetch {
+    type Answer = Vec<String>;
+
+    async fn ask(self, connection: &mut PgConnection, schema: &Schema) -> Result<Vec<String>, Error> {
+        fetch(connection, schema, &self.0).await
+    }
+}
+
+/// A row as it was, in two steps: the image, then the row made of it.
+struct ReadRow<R> {
+    as_of: AsOf,
+    row: PhantomData<fn() -> R>,
+}
+
+impl<R: Audited + for<'r> FromRow<'r, PgRow> + Send + Unpin> Request for ReadRow<R> {
+    type Answer = R;
+
+    async fn ask(self, connection: &mut PgConnection, schema: &Schema) -> Result<R, Error> {
+        let image = self.as_of.decode(fetch(connection, schema, &self.as_of.statement(schema)?).await?)?;
+        let statement = self.as_of.row_statement(schema, &image, R::columns())?;
+        let types = fetch(connection, schema, &wire::own_types(schema, &R::audited_table())?).await?;
+        let row = wire::fetch_row(connection, &statement, &types).await;
+        Ok(R::from_row(&row.map_err(|error| Error::from_own_statement(error, schema))?)?)
+    }
+}
+
+async fn fetch(connection: &mut PgConnection, schema: &Schema, statement: &Statement) -> Result<Vec<String>, Error> {
     wire::fetch_bound(connection, statement).await.map_err(|error| Error::from_own_statement(error, schema))
-}
-
-async fn read_alone(mut guarded: Guarded<'_>, schema: &Schema, statement: &Statement) -> Result<Vec<String>, Error> {
-    guarded.begin("BEGIN READ ONLY".to_owned(), "a read").await?;
-    let rows = read_within(guarded.connection(), schema, statement).await?;
-    guarded.commit().await?;
-    Ok(rows)
 }

@@ -1,15 +1,20 @@
 //! How our statements and transaction commands reach the server.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::mem;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use sqlx::postgres::PgRow;
-use sqlx::{AssertSqlSafe, Database, Executor, PgConnection, Postgres, Row, SqlSafeStr};
+use sqlx::encode::{Encode, IsNull};
+use sqlx::error::BoxDynError;
+use sqlx::postgres::{PgArgumentBuffer, PgArguments, PgRow, PgTypeInfo};
+use sqlx::query::Query;
+use sqlx::{AssertSqlSafe, Database, Executor, PgConnection, Postgres, Row, SqlSafeStr, Type};
 use sqlx_core::transaction::TransactionManager;
-use threadline_core::{Statement, quote_literal};
+use threadline_core::{AuditedTable, Schema, Statement, quote_identifier, quote_literal};
 
 /// sqlx's own bookkeeping of transactions and savepoints.
 pub(crate) type Manager = <Postgres as Database>::TransactionManager;
@@ -27,11 +32,74 @@ pub(crate) async fn fetch_bound(
     connection: &mut PgConnection,
     statement: &Statement,
 ) -> Result<Vec<String>, sqlx::Error> {
-    let mut query = sqlx::query(AssertSqlSafe(statement.sql().to_owned())).persistent(false);
-    for value in statement.params() {
-        query = query.bind(value.as_deref());
+    texts(&connection.fetch_all(bound(statement)).await?)
+}
+
+/// As [`fetch_bound`], for a statement that returns exactly one row, of whatever columns; `types` are those of the columns
+/// that are not PostgreSQL's own, as [`own_types`] finds them.
+///
+/// sqlx asks the server about a type that it does not know between preparing a statement and running it, and an unnamed
+/// statement is gone by then. About the types of parameters it asks before: so each type has a parameter that nothing uses.
+pub(crate) async fn fetch_row(
+    connection: &mut PgConnection,
+    statement: &Statement,
+    types: &[String],
+) -> Result<PgRow, sqlx::Error> {
+    let query =
+        types.iter().fold(bound(statement), |query, name| query.bind(Nothing(PgTypeInfo::with_name(kept(name)))));
+    connection.fetch_one(query).await
+}
+
+fn bound(statement: &Statement) -> Query<'_, Postgres, PgArguments> {
+    let query = sqlx::query(AssertSqlSafe(statement.sql().to_owned())).persistent(false);
+    statement.params().iter().fold(query, |query, value| query.bind(value.as_deref()))
+}
+
+/// NULL of a type that is known by name.
+struct Nothing(PgTypeInfo);
+
+impl Type<Postgres> for Nothing {
+    fn type_info() -> PgTypeInfo {
+        PgTypeInfo::with_name("text")
     }
-    texts(&connection.fetch_all(query).await?)
+}
+
+impl Encode<'_, Postgres> for Nothing {
+    fn encode_by_ref(&self, _: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
+        Ok(IsNull::Yes)
+    }
+
+    fn produces(&self) -> Option<PgTypeInfo> {
+        Some(self.0.clone())
+    }
+}
+
+/// The name, kept for ever: sqlx knows types by static names. As many as the application has types.
+fn kept(name: &str) -> &'static str {
+    static NAMES: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+
+    let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(kept) = names.get(name) {
+        return kept;
+    }
+    let kept = name.to_owned().leak();
+    names.insert(kept);
+    kept
+}
+
+/// The statement that finds the types of a table's columns that are not PostgreSQL's own. Of domains, which the protocol
+/// does not show, it is the types under them.
+pub(crate) fn own_types(schema: &Schema, table: &AuditedTable) -> Result<Statement, threadline_core::Error> {
+    let sql = format!(
+        "SELECT DISTINCT pg_catalog.format('%I.%I', n.nspname, t.typname) FROM pg_catalog.pg_attribute AS a \
+         JOIN pg_catalog.pg_type AS t ON t.oid = {}.base_type(a.atttypid) \
+         JOIN pg_catalog.pg_namespace AS n ON n.oid = t.typnamespace \
+         WHERE a.attrelid = pg_catalog.to_regclass($1::text) AND a.attnum > 0 AND NOT a.attisdropped \
+         AND a.atttypid >= 16384 AND t.oid >= 16384",
+        schema.quoted()
+    );
+    let name = format!("{}.{}", quote_identifier(&table.schema)?, quote_identifier(&table.table)?);
+    Ok(Statement::new(sql).bind(name))
 }
 
 /// Runs a statement in one round trip instead of two, with its parameters as literals: for what runs in every

@@ -134,7 +134,7 @@ async fn failures(shop: &Shop) -> Result<Vec<Chapter>, ShopError> {
 /// A row as it was at a moment in between, and as it is.
 async fn as_of(shop: &Shop, story: &Story) -> Result<String, ShopError> {
     let at = story.before_correction;
-    let then = shop.db.as_of(&AsOf::by_id("public", "products", "CUP", at)).await?;
+    let then = shop.db.as_of_json(&AsOf::by_id("public", "products", "CUP", at)).await?;
     let now: String = sqlx::query_scalar("SELECT to_jsonb(products)::text FROM products WHERE sku = 'CUP'")
         .fetch_one(shop.db.unaudited())
         .await?;

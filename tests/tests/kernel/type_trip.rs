@@ -28,7 +28,6 @@ impl Trip {
             rows: columns.iter().map(|(_, _, values)| values.len()).max().unwrap_or(0) + 1,
         };
         trip.fill(session);
-        trip.teach(session);
         session.run(&format!("SELECT threadline.enable_capture('{table}')"));
         trip
     }
@@ -55,38 +54,6 @@ impl Trip {
             session.run(&format!("INSERT INTO {table}_source (id, {names}) VALUES ({row}, {})", values.join(", ")));
         }
         session.run(&format!("INSERT INTO {table}_source (id) VALUES ({})", self.rows));
-    }
-
-    /// How a reader turns an image back into a row: `json` from its text, wrapped `jsonb` unwrapped, the rest by
-    /// `jsonb_populate_record`.
-    fn teach(&self, session: &mut Session) {
-        let table = self.table;
-        let of_base = |session: &mut Session, base: &str| {
-            session.column(&format!(
-                "SELECT attname FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid WHERE a.attrelid = '{table}'::regclass AND a.attnum > 0
-                     AND (CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE t.oid END) = '{base}'::regtype"
-            ))
-        };
-        let (json, jsonb) = (of_base(session, "json"), of_base(session, "jsonb"));
-        let assignments: String = json
-            .iter()
-            .map(|name| format!("decoded.{name} := (image ->> '{name}')::json;\n"))
-            .chain(jsonb.iter().map(|name| {
-                format!(
-                    "decoded.{name} := CASE WHEN jsonb_typeof(image -> '{name}') = 'object' AND image -> '{name}' ? 'threadline.json'
-                         THEN image -> '{name}' -> 'threadline.json' WHEN image -> '{name}' <> 'null' THEN image -> '{name}' END;\n"
-                )
-            }))
-            .collect();
-        let special = [json, jsonb].concat().join(",");
-        session.run(&format!(
-            "CREATE FUNCTION {table}_decode(image jsonb) RETURNS {table} LANGUAGE plpgsql AS $$
-             DECLARE decoded {table};
-             BEGIN
-                 decoded := jsonb_populate_record(NULL::{table}, image - '{{{special}}}'::text[]);
-                 {assignments} RETURN decoded;
-             END $$"
-        ));
     }
 
     /// Inserts every row, shifts all values by one row, and deletes everything: one row and many, statement by statement.
@@ -127,8 +94,10 @@ impl Trip {
              CROSS JOIN LATERAL (SELECT (c.table_pk ->> 'id')::int AS id) AS k
              JOIN {table}_source b ON b.id = CASE WHEN c.op = 'delete' THEN k.id % {rows} + 1 ELSE k.id END
              JOIN {table}_source a ON a.id = CASE WHEN c.op = 'insert' THEN k.id ELSE k.id % {rows} + 1 END
-             CROSS JOIN LATERAL {table}_decode(coalesce(c.data_after, '{{}}')) AS x
-             CROSS JOIN LATERAL {table}_decode(coalesce(c.changed_from, '{{}}')) AS y
+             CROSS JOIN LATERAL threadline.row_from_image(NULL::{table}, 'public', '{table}', coalesce(c.data_after, '{{}}'),
+                 ARRAY(SELECT jsonb_object_keys(c.data_after)), '{{}}') AS x
+             CROSS JOIN LATERAL threadline.row_from_image(NULL::{table}, 'public', '{table}', coalesce(c.changed_from, '{{}}'),
+                 ARRAY(SELECT jsonb_object_keys(c.changed_from)), '{{}}') AS y
              CROSS JOIN LATERAL (VALUES {}) AS v (name, changed, after_differs, before_differs, is_after, said_after, was_before, said_before)
              WHERE c.table_name = '{table}' AND (after_differs AND c.op <> 'delete' OR before_differs AND c.changed_from ? v.name
                  OR c.op = 'update' AND changed <> (v.name = ANY (c.changed_fields)))

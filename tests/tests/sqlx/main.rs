@@ -15,3 +15,4 @@ mod reading;
 mod retrying;
 mod round_trips;
 mod support;
+mod typed_rows;

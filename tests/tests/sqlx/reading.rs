@@ -66,16 +66,16 @@ async fn a_row_is_read_as_it_was(target: Target) {
     db.transaction(&user("42"), async |tx| insert_post(tx, 1).await).await.unwrap();
     let mut tx = db.unaudited().begin().await.unwrap();
     let now = text(&mut tx, NOW).await.unwrap().unwrap();
-    let row = tx.as_of(&AsOf::by_id("public", "posts", 1, instant(&now))).await.unwrap();
+    let row = tx.as_of_json(&AsOf::by_id("public", "posts", 1, instant(&now))).await.unwrap();
     assert_eq!(row.to_string(), r#"{"id": 1, "title": "title"}"#);
-    let error = tx.as_of(&AsOf::by_id("public", "posts", 1, instant(&before))).await.unwrap_err();
+    let error = tx.as_of_json(&AsOf::by_id("public", "posts", 1, instant(&before))).await.unwrap_err();
     let error = error.as_core().unwrap();
     assert!(error.is_never_existed() || error.is_before_horizon(), "{error}");
 }
 
-const NOW: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint::text";
+pub(crate) const NOW: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint::text";
 
-fn instant(microseconds: &str) -> OffsetDateTime {
+pub(crate) fn instant(microseconds: &str) -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp_nanos(microseconds.parse::<i128>().unwrap() * 1000).unwrap()
 }
 

@@ -38,6 +38,9 @@ struct Touch {
     departs: bool,
     /// A row came to the key.
     arrives: bool,
+    /// The row's key after the change.
+    #[serde(default)]
+    table_pk: Option<Json>,
     data_after: Option<Json>,
     changed_from: Option<Json>,
     /// The images were withheld.
@@ -67,7 +70,17 @@ impl Evidence {
             Err(Error::new(kind, message).table_name(schema, table).remedy_text(remedy))
         };
         let nobody = || {
-            let message = format!("the row of {schema}.{table} had been deleted, or had left its key, by that instant");
+            // Whoever left the key last.
+            if let Some(last) = self.before.iter().rfind(|touch| touch.departs)
+                && last.op == ChangeOp::Update
+            {
+                let message = format!("the row of {schema}.{table} had moved to another key by that instant");
+                return Err(Error::new(Kind::MovedKey, message)
+                    .table_name(schema, table)
+                    .moved_to_key(last.table_pk.clone())
+                    .remedy_text("Ask for the row with the key that the error holds, or for an earlier instant"));
+            }
+            let message = format!("the row of {schema}.{table} had been deleted by that instant");
             answer(Kind::DeletedRecord, message, "Read its history, or ask for an earlier instant")
         };
         let nobody_yet = || {

@@ -46,7 +46,7 @@ fn delete(xid: u64, title: &str) -> Value {
 /// The row leaves for `{"id": 2}`.
 fn leave(xid: u64, title: &str) -> Value {
     let after = json!({"id": 2, "title": title});
-    let more = json!({"data_after": after, "changed_from": {"id": 1}, "departs": true});
+    let more = json!({"table_pk": {"id": 2}, "data_after": after, "changed_from": {"id": 1}, "departs": true});
     touch(xid, "update", &more)
 }
 
@@ -100,11 +100,25 @@ fn the_last_image_by_then_is_the_row() {
 }
 
 #[test]
-fn a_row_that_left_is_deleted() {
-    for touches in [vec![insert(1, "a"), delete(2, "a")], vec![leave(2, "a")], vec![insert(1, "a"), delete(1, "a")]] {
+fn a_deleted_row_is_deleted() {
+    for touches in [
+        vec![insert(1, "a"), delete(2, "a")],
+        vec![insert(1, "a"), delete(1, "a")],
+        vec![leave(1, "a"), insert(2, "b"), delete(3, "b")],
+    ] {
         let error = before(touches).ask().unwrap_err();
         assert!(error.is_deleted_record(), "{error}");
-        assert_eq!(error.table(), Some("public.posts"));
+        assert_eq!((error.table(), error.moved_to()), (Some("public.posts"), None));
+    }
+}
+
+#[test]
+fn a_row_that_left_its_key_tells_where_it_went() {
+    for touches in [vec![leave(2, "a")], vec![insert(1, "b"), delete(2, "b"), come(3, "a"), leave(4, "a")]] {
+        let error = before(touches).ask().unwrap_err();
+        assert!(error.is_moved_key(), "{error}");
+        assert_eq!(error.moved_to().unwrap().get(), r#"{"id":2}"#);
+        assert!(!format!("{error} {error:?}").contains(r#""id""#), "a key is no part of a message");
     }
 }
 
@@ -123,7 +137,7 @@ fn a_key_that_was_shifted_twice_is_held_by_the_last_newcomer() {
 #[test]
 fn the_first_change_ever_may_be_a_shift() {
     assert_eq!(before(vec![come(1, "new"), leave(1, "older than capture")]).title(), "new");
-    assert!(before(vec![come(1, "new"), leave(1, "new")]).ask().unwrap_err().is_deleted_record());
+    assert!(before(vec![come(1, "new"), leave(1, "new")]).ask().unwrap_err().is_moved_key());
 }
 
 #[test]

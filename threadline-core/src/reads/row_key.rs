@@ -19,6 +19,8 @@ use crate::{Error, Json, bounds, error::Kind};
 ///
 /// let composite = RowKey::columns([("tenant", json!("acme")), ("number", json!(7))]);
 /// let single = RowKey::value(7);
+/// assert_eq!(RowKey::from(7), single);
+/// assert_eq!(RowKey::from(json!({"tenant": "acme", "number": 7})), composite);
 /// let of_a_change = RowKey::from_json(r#"{"id": 7}"#)?;
 /// # Ok::<(), threadline_core::Error>(())
 /// ```
@@ -189,6 +191,29 @@ fn is_canonical_uuid(text: &str) -> bool {
             _ => character.is_ascii_digit() || ('a'..='f').contains(&character),
         })
 }
+
+/// An object is the key columns by name; anything else is the value of a key of one column.
+impl From<Value> for RowKey {
+    fn from(value: Value) -> Self {
+        match value {
+            Value::Object(columns) => columns.into(),
+            value => Self::value(value),
+        }
+    }
+}
+
+/// The value of a key of one column.
+macro_rules! from_value {
+    ($($type:ty),*) => {$(
+        impl From<$type> for RowKey {
+            fn from(value: $type) -> Self {
+                Self::value(value)
+            }
+        }
+    )*};
+}
+
+from_value!(i16, i32, i64, u32, u64, &str, String, bool);
 
 impl From<Map<String, Value>> for RowKey {
     fn from(columns: Map<String, Value>) -> Self {

@@ -230,6 +230,10 @@ BEGIN
         IF NOT settled AND NOT stopped AND (cardinality(before) > 0 OR entry.enabled_at <= at)
            AND NOT EXISTS (SELECT FROM unnest(after) AS a WHERE (a ->> 'arrives')::boolean) THEN
             live := @schema@.live_image(row_evidence.table_schema, row_evidence.table_name, wanted);
+            -- A key that only becomes the row's when it is converted, such as "7" for 7, is another one in the trail.
+            IF wanted IS DISTINCT FROM (SELECT jsonb_object_agg(k, live -> k) FROM unnest(entry.key_columns) AS k) THEN
+                live := NULL;
+            END IF;
         END IF;
     END IF;
 
