@@ -1,9 +1,13 @@
 //! Reading the trail on any connection of Diesel's.
 
+use diesel::RunQueryDsl;
 use diesel::connection::LoadConnection;
+use diesel::deserialize::QueryableByName;
 use diesel::pg::Pg;
-use threadline_core::{AsOf, Json, LinkedChange, Operation, Page, RowHistory, Schema, Timeline};
+use threadline_core::{AsOf, Audited, Json, LinkedChange, Operation, Page, RowHistory, RowKey, Schema, Timeline};
+use time::OffsetDateTime;
 
+use crate::statement::bound;
 use crate::{Error, wire};
 
 /// Runs operations that read the trail, on any connection to PostgreSQL.
@@ -77,6 +81,69 @@ pub trait Trail: LoadConnection<Backend = Pg> {
     #[allow(clippy::wrong_self_convention, reason = "\"as of\" an instant, not a conversion")]
     fn as_of_json(&mut self, query: &AsOf) -> Result<Json, Error> {
         self.run(query)
+    }
+
+    /// The row of a model as it was at an instant, decoded by Diesel from columns of the table's own types.
+    ///
+    /// Fields of masked and excluded columns must be `Option`, and are `None`.
+    ///
+    /// # Errors
+    /// What [`AsOf`] and [`AsOf::row_statement`] document, and as for [`run`](Self::run).
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use diesel::prelude::*;
+    /// use threadline_core::{Audited, AuditedTable, ModelColumn};
+    /// use threadline_diesel::Trail;
+    ///
+    /// diesel::table! {
+    ///     posts (id) {
+    ///         id -> BigInt,
+    ///         title -> Text,
+    ///     }
+    /// }
+    ///
+    /// #[derive(Queryable, Selectable, QueryableByName)]
+    /// struct Post {
+    ///     id: i64,
+    ///     title: String,
+    /// }
+    /// # // What `#[derive(Audited)]` writes.
+    /// # impl Audited for Post {
+    /// #     fn audited_table() -> AuditedTable { AuditedTable::new("public", "posts") }
+    /// #     fn columns() -> &'static [ModelColumn] {
+    /// #         &const { [ModelColumn::new("id").key(), ModelColumn::new("title")] }
+    /// #     }
+    /// # }
+    ///
+    /// # fn example(conn: &mut PgConnection, then: time::OffsetDateTime) -> Result<(), threadline_diesel::Error> {
+    /// let post: Post = conn.as_of(7, then)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[allow(clippy::wrong_self_convention, reason = "\"as of\" an instant, not a conversion")]
+    fn as_of<R>(&mut self, key: impl Into<RowKey>, at: OffsetDateTime) -> Result<R, Error>
+    where
+        R: Audited + QueryableByName<Pg> + 'static,
+    {
+        self.as_of_in(&Schema::default(), key, at)
+    }
+
+    /// As [`as_of`](Self::as_of), with the kernel in this schema.
+    ///
+    /// # Errors
+    /// As for [`as_of`](Self::as_of).
+    #[allow(clippy::wrong_self_convention, reason = "\"as of\" an instant, not a conversion")]
+    fn as_of_in<R>(&mut self, schema: &Schema, key: impl Into<RowKey>, at: OffsetDateTime) -> Result<R, Error>
+    where
+        R: Audited + QueryableByName<Pg> + 'static,
+    {
+        let as_of = AsOf::model::<R>(key, at);
+        wire::reading(self, |connection| {
+            let image = wire::perform(connection, schema, &as_of)?;
+            let statement = as_of.row_statement(schema, &image, R::columns())?;
+            bound(&statement).get_result(connection).map_err(|error| Error::from_own_statement(error, schema))
+        })
     }
 }
 

@@ -1,0 +1,253 @@
+//! What a service on Diesel looks like with Threadline: application state with a pool, handlers whose `?` meets four kinds of
+//! errors, an action, a nested scope under another actor, a row as it was. It compiles as it stands, without an annotation,
+//! and does what it says.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::fmt;
+use std::num::ParseIntError;
+
+use diesel::prelude::*;
+use diesel::r2d2::{ConnectionManager, Pool, PoolError};
+use threadline_core::{Audited, ModelColumn, TransactionId};
+use threadline_diesel::prelude::*;
+use threadline_testkit::{Database, require_server};
+use time::OffsetDateTime;
+
+// ---- the service
+
+mod schema {
+    diesel::table! {
+        posts (id) {
+            id -> BigInt,
+            title -> Text,
+            published -> Bool,
+            author_email -> Nullable<Text>,
+        }
+    }
+
+    diesel::table! {
+        invoices (id) {
+            id -> BigInt,
+            post_id -> BigInt,
+            cents -> Integer,
+        }
+    }
+}
+
+use schema::{invoices, posts};
+
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, QueryableByName)]
+struct Post {
+    id: i64,
+    title: String,
+    published: bool,
+    author_email: Option<String>,
+}
+
+impl Audited for Post {
+    fn audited_table() -> AuditedTable {
+        AuditedTable::new("public", "posts").policy(CapturePolicy::new().require_actor().mask(["author_email"]))
+    }
+
+    fn columns() -> &'static [ModelColumn] {
+        &const {
+            [
+                ModelColumn::new("id").key(),
+                ModelColumn::new("title"),
+                ModelColumn::new("published"),
+                ModelColumn::new("author_email").nullable(),
+            ]
+        }
+    }
+}
+
+/// What every handler is given.
+#[derive(Clone)]
+struct AppState {
+    pool: Pool<ConnectionManager<PgConnection>>,
+    billing: AuditContext,
+}
+
+/// Who called, as a layer in front has found out.
+struct Caller {
+    user: String,
+    request_id: String,
+}
+
+impl Caller {
+    fn context(&self) -> Result<AuditContext, AppError> {
+        Ok(AuditContext::new(ActorRef::user(&self.user)?).request_id(&self.request_id))
+    }
+}
+
+#[derive(Debug)]
+enum AppError {
+    NoSuchPost,
+    BadNumber(ParseIntError),
+    NoConnection(PoolError),
+    Database(diesel::result::Error),
+    Audit(threadline_diesel::Error),
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Published {
+    title: String,
+    audit_transaction: Option<TransactionId>,
+}
+
+/// `POST /posts/{id}/publish`
+fn publish(state: &AppState, caller: &Caller, id: &str) -> Result<Published, AppError> {
+    let conn = &mut state.pool.get()?;
+    let outcome = publish_post(conn, &caller.context()?, &state.billing, id)?;
+    Ok(Published { title: outcome.value.title, audit_transaction: outcome.transaction_id })
+}
+
+/// What a service function looks like: it takes a connection, inside a transaction or not.
+fn publish_post(
+    conn: &mut PgConnection,
+    context: &AuditContext,
+    billing: &AuditContext,
+    id: &str,
+) -> Result<Outcome<Post>, AppError> {
+    conn.audited(context, |conn| {
+        let id: i64 = id.parse()?;
+        conn.record_action(&Action::new("post.published").reason("editor approved"))?;
+        let post: Post = diesel::update(posts::table.find(id))
+            .set(posts::published.eq(true))
+            .returning(Post::as_returning())
+            .get_result(conn)
+            .optional()?
+            .ok_or(AppError::NoSuchPost)?;
+        conn.audited(billing, |conn| {
+            diesel::insert_into(invoices::table)
+                .values((invoices::post_id.eq(id), invoices::cents.eq(500)))
+                .execute(conn)
+        })?;
+        Ok(post)
+    })
+}
+
+/// `GET /posts/{id}?at=..`
+fn post_as_of(state: &AppState, id: &str, at: OffsetDateTime) -> Result<Post, AppError> {
+    let conn = &mut state.pool.get()?;
+    let id: i64 = id.parse()?;
+    Ok(conn.as_of::<Post>(id, at)?)
+}
+
+impl From<ParseIntError> for AppError {
+    fn from(error: ParseIntError) -> Self {
+        Self::BadNumber(error)
+    }
+}
+
+impl From<PoolError> for AppError {
+    fn from(error: PoolError) -> Self {
+        Self::NoConnection(error)
+    }
+}
+
+impl From<diesel::result::Error> for AppError {
+    fn from(error: diesel::result::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl From<threadline_diesel::Error> for AppError {
+    fn from(error: threadline_diesel::Error) -> Self {
+        Self::Audit(error)
+    }
+}
+
+impl From<threadline_core::Error> for AppError {
+    fn from(error: threadline_core::Error) -> Self {
+        Self::Audit(error.into())
+    }
+}
+
+impl fmt::Display for AppError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoSuchPost => f.write_str("there is no such post"),
+            Self::BadNumber(error) => error.fmt(f),
+            Self::NoConnection(error) => error.fmt(f),
+            Self::Database(error) => error.fmt(f),
+            Self::Audit(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for AppError {}
+
+// ---- its test
+
+const TABLES: &str = "
+    CREATE TABLE posts (id bigint PRIMARY KEY, title text NOT NULL, published boolean NOT NULL DEFAULT false,
+        author_email text);
+    CREATE TABLE invoices (id bigserial PRIMARY KEY, post_id bigint NOT NULL REFERENCES posts, cents int NOT NULL);
+    INSERT INTO posts VALUES (7, 'Ship it', false, 'author@example.org');
+";
+
+fn service(database: &Database) -> AppState {
+    database.execute(TABLES).unwrap();
+    let manager = ConnectionManager::new(database.url());
+    let pool = Pool::builder().max_size(2).build(manager).unwrap();
+    let manifest = threadline_core::manifest![Post].table(AuditedTable::new("public", "invoices"));
+    threadline_diesel::install_manifest(&mut pool.get().unwrap(), &manifest).unwrap();
+    let billing = AuditContext::new(ActorRef::service_account("billing").unwrap());
+    AppState { pool, billing }
+}
+
+fn caller() -> Caller {
+    Caller { user: "42".to_owned(), request_id: "req-1".to_owned() }
+}
+
+/// The trail, oldest first, as "table op actor action reason".
+fn trail(state: &AppState) -> Vec<String> {
+    let page = state.pool.get().unwrap().timeline(&Timeline::new()).unwrap();
+    let mut told = Vec::new();
+    for entry in page.entries {
+        let action = entry.action.map_or_else(|| "-".to_owned(), |action| action.name);
+        let actor = entry.transaction.unwrap().actor.unwrap();
+        told.push(format!("{} {} {actor} {action}", entry.change.table_name, entry.change.op));
+    }
+    told.reverse();
+    told
+}
+
+#[test]
+fn the_handlers_do_what_they_say() {
+    let database = require_server().database().unwrap();
+    let state = service(&database);
+
+    let published = publish(&state, &caller(), "7").unwrap();
+    assert_eq!(published.title, "Ship it");
+    assert!(published.audit_transaction.is_some());
+    let told = ["posts update user:42 post.published", "invoices insert service_account:billing -"];
+    assert_eq!(trail(&state), told);
+
+    let error = publish(&state, &caller(), "seven").unwrap_err();
+    assert!(matches!(error, AppError::BadNumber(_)), "{error}");
+    let error = publish(&state, &caller(), "8").unwrap_err();
+    assert!(matches!(error, AppError::NoSuchPost), "{error}");
+    assert_eq!(trail(&state), told, "what failed left nothing");
+}
+
+#[test]
+fn a_post_is_read_as_it_was() {
+    let database = require_server().database().unwrap();
+    let state = service(&database);
+    publish(&state, &caller(), "7").unwrap();
+    let then = state.pool.get().unwrap().timeline(&Timeline::new()).unwrap().entries[0].change.captured_at;
+    state
+        .pool
+        .get()
+        .unwrap()
+        .audited(&caller().context().unwrap(), |conn| {
+            diesel::update(posts::table.find(7)).set(posts::title.eq("Shipped")).execute(conn)
+        })
+        .unwrap();
+
+    let post = post_as_of(&state, "7", then).unwrap();
+    assert_eq!(post, Post { id: 7, title: "Ship it".to_owned(), published: true, author_email: None });
+}
