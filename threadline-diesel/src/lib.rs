@@ -7,11 +7,13 @@ mod error;
 mod failure;
 mod install;
 mod leave;
+pub mod migrations;
 pub mod prelude;
 mod read;
 mod retry;
 mod session;
 mod statement;
+pub mod trail;
 mod transaction;
 mod wire;
 
