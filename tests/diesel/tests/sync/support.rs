@@ -58,7 +58,7 @@ const TABLES: &str = r#"
 pub(crate) struct Target {
     pub(crate) database: Database,
     pub(crate) url: String,
-    behind_pooler: bool,
+    pub(crate) behind_pooler: bool,
 }
 
 impl Target {
