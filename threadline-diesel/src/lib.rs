@@ -1,6 +1,8 @@
 //! Threadline for Diesel: transactions whose changes are recorded with who made them and why.
 
 mod attach;
+#[cfg(feature = "connection")]
+mod connection;
 mod deadlock;
 mod dsl;
 mod error;
@@ -18,6 +20,11 @@ mod transaction;
 mod wire;
 
 pub use attach::{Attached, attach, attach_in};
+#[cfg(feature = "connection")]
+pub use connection::AuditedConnection;
+#[cfg(feature = "connection")]
+#[doc(hidden)]
+pub use connection::AuditedTransactionManager;
 pub use dsl::AuditDsl;
 pub use error::{Error, is_serialization_failure};
 pub use install::{apply, enable, install, install_manifest, uninstall};
