@@ -1,5 +1,7 @@
 //! Threadline for Diesel: transactions whose changes are recorded with who made them and why.
 
+#[cfg(feature = "async")]
+pub mod asynchronous;
 mod attach;
 #[cfg(feature = "connection")]
 mod connection;

@@ -1,0 +1,193 @@
+//! Reading the trail on any connection.
+
+use std::future::Future;
+
+use diesel::deserialize::QueryableByName;
+use diesel::pg::Pg;
+use diesel_async::RunQueryDsl;
+use threadline_core::{AsOf, Audited, Json, LinkedChange, Operation, Page, RowHistory, RowKey, Schema, Timeline};
+use time::OffsetDateTime;
+
+use crate::Error;
+use crate::asynchronous::guarded::Guarded;
+use crate::asynchronous::{AsyncBody, AuditDsl, wire};
+use crate::statement::bound;
+
+/// Runs operations that read the trail, on any connection.
+///
+/// With a transaction open it reads inside that, and sees its changes. Otherwise the read has a read-only transaction of
+/// its own, which is right behind a transaction pooler too and leaves nothing behind when it is cancelled.
+///
+/// The kernel is looked for in the schema `threadline`; [`run_in`](Self::run_in) looks elsewhere.
+///
+/// # Examples
+/// ```no_run
+/// use diesel_async::AsyncPgConnection;
+/// use threadline_core::{ActorRef, InstalledVersion, RowHistory, Timeline};
+/// use threadline_diesel::asynchronous::Trail;
+///
+/// # async fn example(mut conn: AsyncPgConnection) -> Result<(), threadline_diesel::Error> {
+/// let page = conn.timeline(&Timeline::new().table("posts").actor(&ActorRef::user("42")?)).await?;
+/// let history = conn.row_history(&RowHistory::by_id("public", "posts", 7)).await?;
+/// let version = conn.run(&InstalledVersion).await?;
+/// # Ok(())
+/// # }
+/// ```
+pub trait Trail: AuditDsl {
+    /// Runs an operation and decodes its answer.
+    ///
+    /// Without an open transaction an operation that writes is refused; see [`apply`](crate::asynchronous::apply) for
+    /// those.
+    ///
+    /// # Errors
+    /// What the operation documents; [`is_not_installed`](Error::is_not_installed) without a kernel; otherwise Diesel's.
+    fn run<O>(&mut self, operation: &O) -> impl Future<Output = Result<O::Output, Error>> + Send
+    where
+        O: Operation + Sync,
+    {
+        async move { self.run_in(&Schema::default(), operation).await }
+    }
+
+    /// A page of captured changes, newest first, with the transactions and actions they belong to.
+    ///
+    /// # Errors
+    /// What [`Timeline`] documents, and as for [`run`](Self::run).
+    fn timeline(&mut self, query: &Timeline) -> impl Future<Output = Result<Page<LinkedChange>, Error>> + Send {
+        self.run(query)
+    }
+
+    /// A page of the changes of one row, newest first.
+    ///
+    /// # Errors
+    /// What [`RowHistory`] documents, and as for [`run`](Self::run).
+    fn row_history(&mut self, query: &RowHistory) -> impl Future<Output = Result<Page<LinkedChange>, Error>> + Send {
+        self.run(query)
+    }
+
+    /// A row as it was at an instant, as the JSON that the trail keeps.
+    ///
+    /// # Errors
+    /// What [`AsOf`] documents, and as for [`run`](Self::run).
+    fn as_of_json(&mut self, query: &AsOf) -> impl Future<Output = Result<Json, Error>> + Send {
+        self.run(query)
+    }
+
+    /// The row of a model as it was at an instant, decoded by Diesel from columns of the table's own types.
+    ///
+    /// Fields of masked and excluded columns must be `Option`, and are `None`.
+    ///
+    /// # Errors
+    /// What [`AsOf`] and [`AsOf::row_statement`] document, and as for [`run`](Self::run).
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use diesel::prelude::*;
+    /// use diesel_async::AsyncPgConnection;
+    /// use threadline_core::{Audited, AuditedTable, ModelColumn};
+    /// use threadline_diesel::asynchronous::Trail;
+    ///
+    /// diesel::table! {
+    ///     posts (id) {
+    ///         id -> BigInt,
+    ///         title -> Text,
+    ///     }
+    /// }
+    ///
+    /// #[derive(Queryable, Selectable, QueryableByName)]
+    /// struct Post {
+    ///     id: i64,
+    ///     title: String,
+    /// }
+    /// # // What `#[derive(Audited)]` writes.
+    /// # impl Audited for Post {
+    /// #     fn audited_table() -> AuditedTable { AuditedTable::new("public", "posts") }
+    /// #     fn columns() -> &'static [ModelColumn] {
+    /// #         &const { [ModelColumn::new("id").key(), ModelColumn::new("title")] }
+    /// #     }
+    /// # }
+    ///
+    /// # async fn example(conn: &mut AsyncPgConnection, then: time::OffsetDateTime) -> Result<(), threadline_diesel::Error> {
+    /// let post: Post = conn.as_of(7, then).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[allow(clippy::wrong_self_convention, reason = "\"as of\" an instant, not a conversion")]
+    fn as_of<R>(
+        &mut self,
+        key: impl Into<RowKey> + Send,
+        at: OffsetDateTime,
+    ) -> impl Future<Output = Result<R, Error>> + Send
+    where
+        R: Audited + QueryableByName<Pg> + Send + 'static,
+    {
+        async move { self.as_of_in(&Schema::default(), key, at).await }
+    }
+
+    /// As [`as_of`](Self::as_of), with the kernel in this schema.
+    ///
+    /// # Errors
+    /// As for [`as_of`](Self::as_of).
+    #[allow(clippy::wrong_self_convention, reason = "\"as of\" an instant, not a conversion")]
+    fn as_of_in<R>(
+        &mut self,
+        schema: &Schema,
+        key: impl Into<RowKey> + Send,
+        at: OffsetDateTime,
+    ) -> impl Future<Output = Result<R, Error>> + Send
+    where
+        R: Audited + QueryableByName<Pg> + Send + 'static;
+
+    /// As [`run`](Self::run), with the kernel in this schema.
+    ///
+    /// # Errors
+    /// As for [`run`](Self::run).
+    fn run_in<O>(&mut self, schema: &Schema, operation: &O) -> impl Future<Output = Result<O::Output, Error>> + Send
+    where
+        O: Operation + Sync;
+}
+
+impl<C: AuditDsl> Trail for C {
+    async fn run_in<O: Operation + Sync>(&mut self, schema: &Schema, operation: &O) -> Result<O::Output, Error> {
+        let statement = operation.statement(schema)?;
+        let rows = reading(self, async |conn| {
+            wire::fetch(conn, &statement).await.map_err(|error| Error::from_own_statement(error, schema))
+        })
+        .await?;
+        Ok(operation.decode(rows)?)
+    }
+
+    async fn as_of_in<R>(
+        &mut self,
+        schema: &Schema,
+        key: impl Into<RowKey> + Send,
+        at: OffsetDateTime,
+    ) -> Result<R, Error>
+    where
+        R: Audited + QueryableByName<Pg> + Send + 'static,
+    {
+        let as_of = AsOf::model::<R>(key, at);
+        reading(self, async |conn| {
+            let image = wire::perform(conn, schema, &as_of).await?;
+            let statement = as_of.row_statement(schema, &image, R::columns())?;
+            bound(&statement).get_result(conn).await.map_err(|error| Error::from_own_statement(error, schema))
+        })
+        .await
+    }
+}
+
+/// Runs `read` in the open transaction, or in a read-only one of its own: behind a pooler, only inside a transaction do two
+/// messages reach the same session.
+async fn reading<C, T, F>(conn: &mut C, read: F) -> Result<T, Error>
+where
+    C: AuditDsl,
+    for<'r> F: AsyncFnOnce(&'r mut C) -> Result<T, Error> + AsyncBody<&'r mut C, Result<T, Error>, Future: Send> + Send,
+{
+    // COMMIT of a transaction of ours must never be the COMMIT of one that was begun with SQL text.
+    if wire::in_transaction(conn).await? {
+        return read(conn).await;
+    }
+    let mut guarded = Guarded::begin(conn, "BEGIN READ ONLY").await?;
+    let value = read(guarded.connection()).await?;
+    guarded.commit().await?;
+    Ok(value)
+}
