@@ -1,0 +1,1 @@
+//! Tests of Threadline's SeaORM adapter; see `tests/`.

@@ -1,0 +1,301 @@
+//! Futures dropped after 0, 1, 2 .. polls: whatever was on its way, the next borrower of the connection finds no open
+//! transaction and nobody else's actor, and the trail holds all of a transaction or none of it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use sea_orm::{ActiveValue::Set, ConnectionTrait, DatabaseConnection, DbErr, TransactionTrait};
+use threadline_core::{Action, AuditContext, InstalledVersion, RetryPolicy};
+use threadline_seaorm::{Error, Trail, attach};
+
+use crate::entity::authors;
+use crate::support::{Target, dropped_after, insert_post, is_clean, user};
+
+/// More polls than any of these futures takes.
+const POLLS: usize = 40;
+const ROUNDS: usize = 10 * POLLS;
+
+/// How often a future was dropped, and how often it was faster.
+#[derive(Default)]
+struct Tally {
+    dropped: usize,
+    finished: usize,
+}
+
+impl Tally {
+    fn count<T>(&mut self, answer: Option<T>) -> Option<T> {
+        *if answer.is_some() { &mut self.finished } else { &mut self.dropped } += 1;
+        answer
+    }
+
+    /// Both happened, so the drops went all the way to the end.
+    fn check(&self) {
+        assert!(self.dropped >= ROUNDS / POLLS && self.finished > 0, "{} {}", self.dropped, self.finished);
+    }
+}
+
+/// Each round writes post `round` as the user `round`: every post has one change, of that actor.
+fn assert_all_or_nothing(target: &Target) {
+    let posts = target.count("posts");
+    let right = "threadline.audit_changes c JOIN threadline.audit_transactions t ON t.id = c.transaction_id
+        JOIN posts p ON p.id = (c.table_pk ->> 'id')::int WHERE t.actor_ref ->> 'id' = p.id::text";
+    assert_eq!((target.count("threadline.audit_changes"), target.count(right)), (posts, posts));
+}
+
+fn id(round: usize) -> i64 {
+    i64::try_from(round).unwrap()
+}
+
+fn me(round: usize) -> AuditContext {
+    user(&round.to_string())
+}
+
+#[tokio::test]
+async fn begin() {
+    let target = Target::new();
+    let db = target.audited(1);
+    let mut tally = Tally::default();
+    for round in 0..ROUNDS {
+        let context = me(round);
+        drop(tally.count(dropped_after(round % POLLS, db.begin(&context)).await));
+        assert!(is_clean(db.unaudited()).await, "after {} polls", round % POLLS);
+    }
+    tally.check();
+    target.until_quiet().await;
+}
+
+#[tokio::test]
+async fn the_closure_form() {
+    let target = Target::new();
+    let db = target.audited(1);
+    let mut tally = Tally::default();
+    for round in 0..ROUNDS {
+        let context = me(round);
+        let work = db.transaction(&context, async |tx| {
+            tx.record_action(&Action::new("post.published")).await?;
+            insert_post(tx, id(round)).await?;
+            Ok::<_, DbErr>(())
+        });
+        tally.count(dropped_after(round % POLLS, work).await).map(Result::unwrap);
+        assert!(is_clean(db.unaudited()).await, "after {} polls", round % POLLS);
+    }
+    tally.check();
+    target.until_quiet().await;
+    assert_all_or_nothing(&target);
+    assert_eq!(target.count("threadline.audit_actions"), target.count("posts"));
+}
+
+#[tokio::test]
+async fn the_macros_form() {
+    let target = Target::new();
+    let db = target.audited(1);
+    let mut tally = Tally::default();
+    for round in 0..ROUNDS {
+        let context = me(round);
+        let action = Some(Action::new("post.published"));
+        let work = db.__audited(&context, action, async |tx| insert_post(tx, id(round)).await);
+        tally.count(dropped_after(round % POLLS, work).await).map(Result::unwrap);
+        assert!(is_clean(db.unaudited()).await, "after {} polls", round % POLLS);
+    }
+    tally.check();
+    target.until_quiet().await;
+    assert_all_or_nothing(&target);
+    assert_eq!(target.count("threadline.audit_actions"), target.count("posts"));
+}
+
+#[tokio::test]
+async fn a_transaction_that_seaorm_begins() {
+    let target = Target::new();
+    let db = target.audited(1);
+    let mut tally = Tally::default();
+    for round in 0..ROUNDS {
+        let session = db.with(&me(round));
+        let author = authors::ActiveModelEx { name: Set(round.to_string()), ..Default::default() };
+        tally.count(dropped_after(round % POLLS, author.insert(&session)).await).map(Result::unwrap);
+        assert!(is_clean(db.unaudited()).await, "after {} polls", round % POLLS);
+    }
+    tally.check();
+    target.until_quiet().await;
+    let right = "threadline.audit_changes c JOIN threadline.audit_transactions t ON t.id = c.transaction_id
+        JOIN authors a ON a.id = (c.table_pk ->> 'id')::int WHERE t.actor_ref ->> 'id' = a.name";
+    let authors = target.count("authors");
+    assert_eq!((target.count("threadline.audit_changes"), target.count(right)), (authors, authors));
+}
+
+#[tokio::test]
+async fn the_retried_form() {
+    let target = Target::new();
+    let db = target.audited(1);
+    let policy = RetryPolicy::new().pause(Duration::from_micros(10));
+    let mut tally = Tally::default();
+    for round in 0..ROUNDS {
+        let context = me(round);
+        let first = AtomicBool::new(true);
+        let work = db.retry(&context, &policy, async |tx| {
+            insert_post(tx, id(round)).await?;
+            if first.swap(false, Ordering::SeqCst) {
+                let conflict = "DO $$ BEGIN RAISE EXCEPTION 'on purpose' USING ERRCODE = '40001'; END $$";
+                tx.execute_unprepared(conflict).await?;
+            }
+            Ok::<_, DbErr>(())
+        });
+        tally.count(dropped_after(round % POLLS, work).await).map(Result::unwrap);
+        assert!(is_clean(db.unaudited()).await, "after {} polls", round % POLLS);
+    }
+    tally.check();
+    assert_all_or_nothing(&target);
+}
+
+#[tokio::test]
+async fn record_action() {
+    let target = Target::new();
+    let db = target.audited(1);
+    let mut tally = Tally::default();
+    for round in 0..ROUNDS {
+        let tx = db.begin(&me(round)).await.unwrap();
+        insert_post(&tx, id(round)).await.unwrap();
+        let action = Action::new("post.published");
+        tally.count(dropped_after(round % 3, tx.record_action(&action)).await).map(Result::unwrap);
+        tx.commit().await.unwrap();
+        assert!(is_clean(db.unaudited()).await);
+    }
+    tally.check();
+    assert_all_or_nothing(&target);
+    assert_eq!(target.count("posts"), id(ROUNDS));
+}
+
+#[tokio::test]
+async fn commit() {
+    let target = Target::new();
+    let db = target.audited(1);
+    let mut tally = Tally::default();
+    for round in 0..ROUNDS {
+        let tx = db.begin(&me(round)).await.unwrap();
+        insert_post(&tx, id(round)).await.unwrap();
+        tally.count(dropped_after(round % 6, tx.commit()).await).map(Result::unwrap);
+        assert!(is_clean(db.unaudited()).await, "after {} polls", round % 6);
+    }
+    tally.check();
+    target.until_quiet().await;
+    assert_all_or_nothing(&target);
+}
+
+#[tokio::test]
+async fn rollback() {
+    let target = Target::new();
+    let db = target.audited(1);
+    let mut tally = Tally::default();
+    for round in 0..ROUNDS {
+        let tx = db.begin(&me(round)).await.unwrap();
+        insert_post(&tx, id(round)).await.unwrap();
+        tally.count(dropped_after(round % 4, tx.rollback()).await).map(Result::unwrap);
+        assert!(is_clean(db.unaudited()).await, "after {} polls", round % 4);
+    }
+    tally.check();
+    assert_eq!((target.count("posts"), target.trail().len()), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_nested_scope() {
+    let target = Target::new();
+    let db = target.audited(1);
+    let mut tally = Tally::default();
+    let mut kept = 0;
+    for round in 0..ROUNDS {
+        let tx = db.begin(&me(round)).await.unwrap();
+        insert_post(&tx, id(round)).await.unwrap();
+        let inner = user("inner");
+        let scope = tx.nested(Some(&inner), async |tx| insert_post(tx, id(round) + 1_000_000).await);
+        let finished = tally.count(dropped_after(round % 12, scope).await).is_some();
+        // Refused or not: never under the inner actor, and never without a transaction.
+        let written = insert_post(&tx, id(round) + 2_000_000).await.is_ok();
+        if tx.commit().await.is_ok() {
+            assert!(written);
+            kept += 1 + i64::from(written) + i64::from(finished);
+        }
+        assert!(is_clean(db.unaudited()).await, "after {} polls", round % 12);
+    }
+    tally.check();
+    target.until_quiet().await;
+    assert_eq!((target.count("posts"), target.count("threadline.audit_changes")), (kept, kept));
+    let inner = "threadline.audit_changes c JOIN threadline.audit_transactions t ON t.id = c.transaction_id
+        WHERE (t.actor_ref ->> 'id' = 'inner') <> ((c.table_pk ->> 'id')::int BETWEEN 1000000 AND 1999999)";
+    assert_eq!(target.count(inner), 0);
+}
+
+#[tokio::test]
+async fn attaching() {
+    let target = Target::new();
+    let connection = target.connection(1);
+    let mut tally = Tally::default();
+    for round in 0..ROUNDS {
+        let tx = connection.begin().await.unwrap();
+        insert_post(&tx, id(round)).await.unwrap();
+        let context = me(round);
+        drop(tally.count(dropped_after(round % 4, attach(&context, &tx)).await));
+        tx.commit().await.unwrap();
+        assert!(is_clean(&connection).await, "after {} polls", round % 4);
+    }
+    tally.check();
+    assert_eq!(target.count("posts"), id(ROUNDS));
+}
+
+#[tokio::test]
+async fn recording_a_failure() {
+    let target = Target::new();
+    let db = target.audited(1);
+    let mut tally = Tally::default();
+    let action = Action::new("login");
+    for round in 0..ROUNDS {
+        let context = me(round);
+        let work = db.record_failure(&context, &action);
+        tally.count(dropped_after(round % POLLS, work).await).map(Result::unwrap);
+        assert!(is_clean(db.unaudited()).await, "after {} polls", round % POLLS);
+    }
+    tally.check();
+}
+
+#[tokio::test]
+async fn a_read() {
+    let target = Target::new();
+    let db = target.audited(1);
+    let mut tally = Tally::default();
+    for round in 0..ROUNDS {
+        tally.count(dropped_after(round % POLLS, db.run(&InstalledVersion)).await).map(Result::unwrap);
+        assert!(is_clean(db.unaudited()).await, "after {} polls", round % POLLS);
+    }
+    tally.check();
+    target.until_quiet().await;
+}
+
+/// That the checks above can fail: SeaORM's own `begin` leaves a transaction to the next borrower.
+#[tokio::test]
+async fn the_same_check_finds_the_leak_of_seaorm() {
+    let target = Target::new();
+    let connection: DatabaseConnection = target.connection(1);
+    let mut leaked = 0;
+    for round in 0..ROUNDS {
+        drop(dropped_after(round % POLLS, connection.begin()).await);
+        if !is_clean(&connection).await {
+            leaked += 1;
+            connection.execute_unprepared("ROLLBACK").await.unwrap();
+        }
+    }
+    assert!(leaked > 0, "SeaORM has become safe, and the protection can go");
+}
+
+/// Nothing of a begin that was given up stays in the way of others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn given_up_while_waiting_for_a_connection_it_leaves_the_pool_usable() {
+    let target = Target::new();
+    let db = target.audited(1);
+    let holder = db.begin(&user("holder")).await.unwrap();
+    for round in 0..50 {
+        let context = me(round);
+        assert!(dropped_after(0, db.begin(&context)).await.is_none());
+    }
+    holder.rollback().await.unwrap();
+    db.transaction(&user("42"), async |tx| insert_post(tx, 1).await.map_err(Error::from)).await.unwrap();
+    assert!(is_clean(db.unaudited()).await);
+    assert_eq!(target.trail(), ["posts insert 1 42 -"]);
+}

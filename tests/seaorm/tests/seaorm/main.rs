@@ -1,0 +1,22 @@
+//! The SeaORM adapter against real servers.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod attach;
+mod attribution;
+mod cancellation;
+mod endings;
+mod entity;
+mod errors;
+mod failures;
+mod forms;
+mod handler;
+mod installing;
+mod migrations;
+mod mock;
+mod nested;
+mod reading;
+mod retrying;
+mod round_trips;
+mod support;
+mod trail_entities;

@@ -1,0 +1,10 @@
+//! What code that audits with SeaORM needs in scope: `use threadline_seaorm::prelude::*`.
+//!
+//! [`Error`](crate::Error) is not among it: most programs have one of their own.
+
+pub use threadline_core::{
+    Action, ActionStatus, ActorRef, AsOf, AuditContext, AuditedTable, CapturePolicy, Manifest, Outcome, RetryPolicy,
+    RowHistory, Timeline,
+};
+
+pub use crate::{AuditedDatabase, AuditedTransaction, Session, Trail, attach};
