@@ -66,3 +66,9 @@ pub mod sqlx {
 #[doc = include_str!("../../README.md")]
 #[derive(Debug)]
 pub struct Readme;
+
+/// The example of how users test their own code runs.
+#[cfg(all(doctest, feature = "sqlx"))]
+#[doc = include_str!("../../docs/testing.md")]
+#[derive(Debug)]
+pub struct Testing;

@@ -11,6 +11,7 @@ mod errors;
 mod failures;
 mod installing;
 mod nested;
+mod probing;
 mod reading;
 mod retrying;
 mod round_trips;
