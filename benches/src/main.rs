@@ -128,6 +128,7 @@ fn variants(options: &Options) -> Vec<Variant> {
             Kind::Full => "full",
             Kind::Lean => "lean",
             Kind::Classic => "classic",
+            Kind::Floor => "floor",
         };
         let mut own = Variant::new(name, *kind, options.context);
         own.kernel.clone_from(&options.kernel);

@@ -27,7 +27,7 @@ pub(crate) struct Options {
     pub(crate) only: Vec<Workload>,
 
     /// Which variants to compare with the bare table
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "full,lean,classic")]
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "full,lean,classic,floor")]
     pub(crate) variants: Vec<Kind>,
 
     /// Transactions per measurement of workloads a to d
@@ -94,6 +94,8 @@ pub(crate) enum Kind {
     Lean,
     /// A generic row trigger, as they are usually written
     Classic,
+    /// One INSERT per statement and nothing that the trail promises: what the mechanism alone costs
+    Floor,
 }
 
 /// What each transaction says about itself.

@@ -47,6 +47,7 @@ impl Variant {
                 &["threadline.audit_changes", "threadline.audit_transactions", "threadline.audit_actions"]
             }
             Kind::Classic => &["public.audit_log"],
+            Kind::Floor => &["threadline_floor.changes"],
         }
     }
 
@@ -76,6 +77,7 @@ impl Subject {
         match variant.kind {
             Kind::Bare => {}
             Kind::Classic => admin.batch(include_str!("sql/classic.sql"))?,
+            Kind::Floor => admin.batch(include_str!("sql/floor.sql"))?,
             Kind::Full | Kind::Lean => {
                 let script = match &variant.kernel {
                     Some(path) => fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?,

@@ -26,7 +26,7 @@ const PARTS: [(&str, &str); 7] = [
     ),
     (
         "the audit transaction (open_transaction)",
-        "CREATE OR REPLACE FUNCTION threadline.open_transaction(mark text) RETURNS bigint
+        "CREATE OR REPLACE FUNCTION threadline.open_transaction(mark text, instant timestamptz) RETURNS bigint
          LANGUAGE plpgsql AS 'BEGIN RETURN 1; END'",
     ),
     (

@@ -26,7 +26,7 @@ pub(crate) fn cost(workload: Workload, kind: Kind) -> Option<Target> {
     match kind {
         Kind::Full => Some(Target { multiple: full, added: full_added }),
         Kind::Lean => Some(Target { multiple: lean, added: lean_added }),
-        Kind::Bare | Kind::Classic => None,
+        Kind::Bare | Kind::Classic | Kind::Floor => None,
     }
 }
 
@@ -41,6 +41,6 @@ pub(crate) fn stored_bytes(workload: Workload, kind: Kind) -> Option<f64> {
     match kind {
         Kind::Full => Some(full),
         Kind::Lean => Some(lean),
-        Kind::Bare | Kind::Classic => None,
+        Kind::Bare | Kind::Classic | Kind::Floor => None,
     }
 }
