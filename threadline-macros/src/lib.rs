@@ -51,14 +51,6 @@ pub fn audited_call(input: TokenStream) -> TokenStream {
 /// A function that is declared to return `Result<Outcome<T>, E>` gives its caller the whole outcome, with the audit
 /// transaction's id; its body returns `Result<T, E>` like any other.
 ///
-/// ```text
-/// #[threadline::audited(action = "post.published", reason = format!("asked for by {who}"))]
-/// async fn publish(db: &AuditedPool, ctx: &AuditContext, id: i64, who: &str) -> Result<(), AppError> {
-///     sqlx::query("UPDATE posts SET published = true WHERE id = $1").bind(id).execute(&mut **db).await?;
-///     Ok(())
-/// }
-/// ```
-///
 /// `#[async_trait]` turns an `async fn` into one that returns a boxed future before this attribute can see it: audit the
 /// function that it calls.
 ///
@@ -101,16 +93,6 @@ pub fn audited(arguments: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// A masked or excluded column comes back as NULL when a row is read as it was, so its field is an `Option`, or the struct
 /// for such reads leaves it out.
-///
-/// ```text
-/// #[derive(sqlx::FromRow, Audited)]
-/// #[audited(table = "posts", mask(author_email), require_actor)]
-/// struct Post {
-///     id: i64,
-///     title: String,
-///     author_email: Option<String>,
-/// }
-/// ```
 #[proc_macro_derive(Audited, attributes(audited))]
 pub fn derive_audited(input: TokenStream) -> TokenStream {
     derive::expand(input.into()).unwrap_or_else(|error| error.to_compile_error()).into()

@@ -82,6 +82,12 @@ impl Error {
         }
     }
 
+    /// [`from_sqlx`](Self::from_sqlx), under the name that it has in every adapter.
+    #[must_use]
+    pub fn from_orm(error: &sqlx::Error) -> Option<&Self> {
+        Self::from_sqlx(error)
+    }
+
     /// The five-character SQLSTATE, when the server raised the error.
     #[must_use]
     pub fn sqlstate(&self) -> Option<Cow<'_, str>> {
@@ -331,6 +337,7 @@ mod tests {
         let error: sqlx::Error = Error::lost().into();
         assert!(error.source().is_some_and(|source| source.is::<Error>()));
         assert!(Error::from_sqlx(&error).is_some_and(Error::is_rolled_back));
+        assert!(Error::from_orm(&error).is_some_and(Error::is_rolled_back));
         assert!(Error::from(error).is_rolled_back());
         assert!(Error::from_sqlx(&sqlx::Error::PoolTimedOut).is_none());
     }

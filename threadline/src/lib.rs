@@ -33,6 +33,21 @@
 
 pub use threadline_core::*;
 
+/// # Examples
+/// ```
+/// use threadline::{Audited, CapturePolicy, manifest};
+///
+/// #[derive(Audited)]
+/// #[audited(table = "posts", mask(author_email), require_actor)]
+/// struct Post {
+///     id: i64,
+///     author_email: Option<String>,
+/// }
+///
+/// let manifest = manifest![Post];
+/// assert_eq!(manifest.tables()[0].policy, CapturePolicy::new().mask(["author_email"]).require_actor());
+/// ```
+pub use threadline_macros::Audited;
 /// An [`Action`] whose name is checked while compiling: present, at most 255 characters, no white space around it, no
 /// control characters.
 ///
@@ -45,7 +60,27 @@ pub use threadline_core::*;
 /// let action = threadline::action!(" ");
 /// ```
 pub use threadline_macros::action;
-pub use threadline_macros::{Audited, audited};
+/// # Examples
+/// ```no_run
+/// # #[cfg(feature = "sqlx")]
+/// # mod example {
+/// use threadline::sqlx::prelude::*;
+///
+/// /// Renames a post. `db` is the pool outside, and the transaction inside.
+/// #[threadline::audited(action = "post.renamed", reason = format!("asked for by {who}"))]
+/// pub async fn rename(
+///     db: &AuditedPool,
+///     ctx: &AuditContext,
+///     id: i64,
+///     title: &str,
+///     who: &str,
+/// ) -> Result<u64, sqlx::Error> {
+///     let query = sqlx::query("UPDATE posts SET title = $1 WHERE id = $2").bind(title).bind(id);
+///     Ok(query.execute(&mut **db).await?.rows_affected())
+/// }
+/// # }
+/// ```
+pub use threadline_macros::audited;
 
 /// The adapter for sqlx 0.9.
 #[cfg(feature = "sqlx")]
@@ -72,3 +107,9 @@ pub struct Readme;
 #[doc = include_str!("../../docs/testing.md")]
 #[derive(Debug)]
 pub struct Testing;
+
+/// The book's Rust compiles.
+#[cfg(all(doctest, feature = "sqlx"))]
+#[doc = include_str!("../../docs/macros.md")]
+#[derive(Debug)]
+pub struct Macros;
