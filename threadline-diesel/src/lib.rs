@@ -11,6 +11,7 @@ mod error;
 mod failure;
 mod install;
 mod leave;
+mod macros;
 pub mod migrations;
 pub mod prelude;
 mod read;
@@ -30,6 +31,8 @@ pub use connection::AuditedTransactionManager;
 pub use dsl::AuditDsl;
 pub use error::{Error, is_serialization_failure};
 pub use install::{apply, enable, install, install_manifest, uninstall};
+#[doc(hidden)]
+pub use macros::__private;
 pub use read::Trail;
 pub use session::Session;
 pub use transaction::AuditedTransaction;

@@ -3,8 +3,9 @@
 //! [`Error`](crate::Error) is not among it: most programs have one of their own.
 
 pub use threadline_core::{
-    Action, ActionStatus, ActorRef, AsOf, AuditContext, AuditedTable, CapturePolicy, IsolationLevel, Manifest, Outcome,
-    RetryPolicy, RowHistory, Timeline, TransactionOptions,
+    Action, ActionStatus, ActorRef, AsOf, AuditContext, Audited, AuditedTable, CapturePolicy, IsolationLevel, Manifest,
+    Outcome, RetryPolicy, RowHistory, Timeline, TransactionOptions, manifest,
 };
 
+pub use crate::audited;
 pub use crate::{AuditDsl, AuditedTransaction, Session, Trail, attach};

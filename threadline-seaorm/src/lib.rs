@@ -8,6 +8,7 @@ pub mod entities;
 mod error;
 mod failure;
 mod install;
+mod macros;
 #[cfg(feature = "migration")]
 pub mod migration;
 mod nested;
@@ -25,6 +26,8 @@ pub use database::AuditedDatabase;
 pub use error::{Error, is_serialization_failure};
 pub use failure::record_failure;
 pub use install::{apply, enable, install, install_manifest, uninstall};
+#[doc(hidden)]
+pub use macros::__private;
 pub use options::IntoTransactionOptions;
 pub use session::Session;
 pub use threadline_core::RetryPolicy;

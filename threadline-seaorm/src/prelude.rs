@@ -3,8 +3,9 @@
 //! [`Error`](crate::Error) is not among it: most programs have one of their own.
 
 pub use threadline_core::{
-    Action, ActionStatus, ActorRef, AsOf, AuditContext, AuditedTable, CapturePolicy, Manifest, Outcome, RetryPolicy,
-    RowHistory, Timeline,
+    Action, ActionStatus, ActorRef, AsOf, AuditContext, Audited, AuditedTable, CapturePolicy, Manifest, Outcome,
+    RetryPolicy, RowHistory, Timeline, manifest,
 };
 
+pub use crate::audited;
 pub use crate::{AuditedDatabase, AuditedTransaction, Session, Trail, attach};

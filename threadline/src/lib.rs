@@ -28,8 +28,13 @@
 //! | feature | adds |
 //! |---|---|
 //! | `sqlx` | `threadline::sqlx`, the adapter for sqlx 0.9 |
+//! | `seaorm` | `threadline::seaorm`, the adapter for SeaORM 2 |
+//! | `seaorm-migration` | `threadline::seaorm::migration`, migrations in SeaORM's format |
+//! | `diesel` | `threadline::diesel`, the adapter for blocking Diesel 2.3 |
+//! | `diesel-connection` | `threadline::diesel::AuditedConnection`, under which Diesel's own transactions are audited too |
+//! | `diesel-async` | `threadline::diesel_async`, the adapter for diesel-async 0.9 |
 //!
-//! None is on by default.
+//! None is on by default. Several can be on together: they write one trail, and each reads what the others wrote.
 
 pub use threadline_core::*;
 
@@ -90,6 +95,49 @@ pub mod sqlx {
     /// What code that audits with sqlx needs in scope: `use threadline::sqlx::prelude::*`.
     pub mod prelude {
         pub use threadline_sqlx::prelude::*;
+
+        // The derive macro beside the trait, whose name it has.
+        pub use crate::{Audited, action};
+    }
+}
+
+/// The adapter for SeaORM 2.
+#[cfg(feature = "seaorm")]
+pub mod seaorm {
+    pub use threadline_seaorm::*;
+
+    /// What code that audits with SeaORM needs in scope: `use threadline::seaorm::prelude::*`.
+    pub mod prelude {
+        pub use threadline_seaorm::prelude::*;
+
+        // The derive macro beside the trait, whose name it has.
+        pub use crate::{Audited, action};
+    }
+}
+
+/// The adapter for blocking Diesel 2.3.
+#[cfg(feature = "diesel")]
+pub mod diesel {
+    pub use threadline_diesel::*;
+
+    /// What code that audits with Diesel needs in scope: `use threadline::diesel::prelude::*`.
+    pub mod prelude {
+        pub use threadline_diesel::prelude::*;
+
+        // The derive macro beside the trait, whose name it has.
+        pub use crate::{Audited, action};
+    }
+}
+
+/// The adapter for diesel-async 0.9.
+#[cfg(feature = "diesel-async")]
+pub mod diesel_async {
+    pub use threadline_diesel::asynchronous::*;
+    pub use threadline_diesel::{migrations, trail};
+
+    /// What code that audits with diesel-async needs in scope: `use threadline::diesel_async::prelude::*`.
+    pub mod prelude {
+        pub use threadline_diesel::asynchronous::prelude::*;
 
         // The derive macro beside the trait, whose name it has.
         pub use crate::{Audited, action};

@@ -22,4 +22,6 @@ pub use session::Session;
 pub use trail::Trail;
 pub use transaction::AuditedTransaction;
 
+#[doc(inline)]
+pub use crate::__audited_asynchronously as audited;
 pub use crate::{Error, is_serialization_failure};

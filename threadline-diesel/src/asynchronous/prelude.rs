@@ -4,8 +4,9 @@
 //! [`Error`](crate::Error) is not among it: most programs have one of their own.
 
 pub use threadline_core::{
-    Action, ActionStatus, ActorRef, AsOf, AuditContext, AuditedTable, CapturePolicy, IsolationLevel, Manifest, Outcome,
-    RetryPolicy, RowHistory, Timeline, TransactionOptions,
+    Action, ActionStatus, ActorRef, AsOf, AuditContext, Audited, AuditedTable, CapturePolicy, IsolationLevel, Manifest,
+    Outcome, RetryPolicy, RowHistory, Timeline, TransactionOptions, manifest,
 };
 
+pub use crate::asynchronous::audited;
 pub use crate::asynchronous::{AuditDsl, AuditedTransaction, Session, Trail as _, attach, begin, transaction};
