@@ -66,6 +66,7 @@ pub trait Audited {
 #[must_use]
 pub struct ModelColumn {
     name: &'static str,
+    label: &'static str,
     nullable: bool,
     key: bool,
 }
@@ -73,7 +74,13 @@ pub struct ModelColumn {
 impl ModelColumn {
     /// A column that always has a value and is not of the key, named as PostgreSQL stores it.
     pub const fn new(name: &'static str) -> Self {
-        Self { name, nullable: false, key: false }
+        Self { name, label: name, nullable: false, key: false }
+    }
+
+    /// The model's decoder looks for it under another name, as Diesel does where `table!` calls a column otherwise.
+    pub const fn labelled(mut self, label: &'static str) -> Self {
+        self.label = label;
+        self
     }
 
     /// The model can hold NULL: its field is an `Option`.
@@ -92,6 +99,12 @@ impl ModelColumn {
     #[must_use]
     pub const fn name(&self) -> &'static str {
         self.name
+    }
+
+    /// What it is called in the rows that the model is decoded from: its name unless said.
+    #[must_use]
+    pub const fn label(&self) -> &'static str {
+        self.label
     }
 
     /// Whether the model can hold NULL.
@@ -166,6 +179,7 @@ mod tests {
     fn a_column_is_plain_unless_said() {
         let [id, note] = Model::<'a'>::columns() else { panic!("two columns") };
         assert_eq!((id.name(), id.is_key(), id.is_nullable()), ("id", true, false));
+        assert_eq!((note.label(), note.labelled("remark").label()), ("note", "remark"));
         assert_eq!((note.name(), note.is_key(), note.is_nullable()), ("note", false, true));
     }
 }

@@ -109,13 +109,19 @@ impl AsOf {
             let literals = columns.map(|column| quote_literal(column.name())).collect::<Result<Vec<_>, _>>()?;
             Ok::<_, Error>(format!("ARRAY[{}]::text[]", literals.join(", ")))
         };
+        let found = columns.iter().zip(&names).map(|(column, name)| match column.label() {
+            label if label == column.name() => Ok(format!("found.{name}")),
+            label => Ok(format!("found.{name} AS {}", quote_identifier(label)?)),
+        });
+        let found = found.collect::<Result<Vec<_>, Error>>()?;
         let stand_ins: Vec<String> = names.iter().map(|name| format!("NULL::text AS {name}")).collect();
         // A column that is gone resolves one level further out, to its stand-in, so that the statement still parses and the
         // kernel tells which one it is.
         let sql = format!(
-            "SELECT found.* FROM (SELECT {stand_ins}) AS absent CROSS JOIN LATERAL (\n    SELECT {names} FROM \
+            "SELECT {found} FROM (SELECT {stand_ins}) AS absent CROSS JOIN LATERAL (\n    SELECT {names} FROM \
              {kernel}.row_from_image(NULL::{row_type}, {of_schema}, {of_table},\n        $1::text::jsonb, {wanted}, {needed}) \
              AS image\n) AS found",
+            found = found.join(", "),
             stand_ins = stand_ins.join(", "),
             names = names.join(", "),
             kernel = schema.quoted(),
@@ -166,7 +172,7 @@ mod tests {
 
     #[test]
     fn row_statement() {
-        let columns = [ModelColumn::new("id").key(), ModelColumn::new("odd \"'name").nullable()];
+        let columns = [ModelColumn::new("id").key(), ModelColumn::new("odd \"'name").labelled("odd").nullable()];
         let image = r#"{"id": 1, "odd \"'name": null}"#.parse().unwrap();
         let statement = AsOf::new("public", "it's", 1, AT).row_statement(&Schema::default(), &image, &columns).unwrap();
         insta::assert_snapshot!("row_of_image", statement.snapshot());

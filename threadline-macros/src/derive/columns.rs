@@ -127,7 +127,15 @@ impl Column {
         }
     }
 
-    pub(crate) fn is(&self, field: &Ident) -> bool {
+    /// What the model's decoder calls it, where that can be another name.
+    pub(crate) fn label(&self) -> Option<String> {
+        match &self.name {
+            Name::Text(..) => None,
+            Name::OfDiesel { column, .. } => Some(column.unraw().to_string()),
+        }
+    }
+
+    fn is(&self, field: &Ident) -> bool {
         self.field.unraw() == field.unraw()
     }
 

@@ -23,9 +23,10 @@ pub(crate) fn expand(input: TokenStream) -> syn::Result<TokenStream> {
     let policy = (!policy.is_empty()).then(|| quote!(.policy(#krate::CapturePolicy::new()#policy)));
     let columns = model.columns.iter().map(|column| {
         let name = column.name();
+        let label = column.label().map(|label| quote!(.labelled(#label)));
         let key = column.key.then(|| quote!(.key()));
         let nullable = column.nullable.then(|| quote!(.nullable()));
-        quote!(#krate::ModelColumn::new(#name)#key #nullable)
+        quote!(#krate::ModelColumn::new(#name)#label #key #nullable)
     });
 
     let ident = &input.ident;

@@ -1,0 +1,1 @@
+//! Every adapter in one program, on one trail: see `tests/`.
