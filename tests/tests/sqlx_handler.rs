@@ -1,5 +1,6 @@
 //! What a service on sqlx looks like with Threadline: application state, a handler whose `?` meets three kinds of errors, an
-//! action, a nested scope under another actor. It compiles as it stands, without an annotation, and does what it says.
+//! action, a nested scope under another actor, a row as it was. It compiles as it stands, without an annotation, and does
+//! what it says.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -9,8 +10,18 @@ use std::num::ParseIntError;
 use sqlx::PgPool;
 use threadline::sqlx::prelude::*;
 use threadline_testkit::require_server;
+use time::OffsetDateTime;
 
 // ---- the service
+
+#[derive(Debug, PartialEq, Eq, sqlx::FromRow, Audited)]
+#[audited(table = "posts", mask(author_email), require_actor)]
+struct Post {
+    id: i64,
+    title: String,
+    published: bool,
+    author_email: Option<String>,
+}
 
 /// What every handler is given.
 #[derive(Clone)]
@@ -71,6 +82,11 @@ async fn publish(state: AppState, caller: Caller, id: &str) -> Result<Published,
     Ok(Published { title: outcome.value, audit_transaction: outcome.transaction_id })
 }
 
+/// `GET /posts/{id}?at=..`
+async fn post_as_of(state: AppState, id: &str, at: OffsetDateTime) -> Result<Post, AppError> {
+    Ok(state.db.as_of::<Post>(id.parse::<i64>()?, at).await?)
+}
+
 impl From<ParseIntError> for AppError {
     fn from(error: ParseIntError) -> Self {
         Self::BadNumber(error)
@@ -111,16 +127,15 @@ impl std::error::Error for AppError {}
 // ---- its test
 
 const TABLES: &str = "
-    CREATE TABLE posts (id bigint PRIMARY KEY, title text NOT NULL, published boolean NOT NULL DEFAULT false);
+    CREATE TABLE posts (id bigint PRIMARY KEY, title text NOT NULL, published boolean NOT NULL DEFAULT false,
+        author_email text);
     CREATE TABLE invoices (id bigserial PRIMARY KEY, post_id bigint NOT NULL REFERENCES posts, cents int NOT NULL);
-    INSERT INTO posts VALUES (7, 'Ship it');
+    INSERT INTO posts VALUES (7, 'Ship it', false, 'author@example.org');
 ";
 
 async fn service(pool: PgPool) -> AppState {
     sqlx::raw_sql(TABLES).execute(&pool).await.unwrap();
-    let manifest = Manifest::new()
-        .table(AuditedTable::new("public", "posts").policy(CapturePolicy::new().require_actor()))
-        .table(AuditedTable::new("public", "invoices"));
+    let manifest = manifest![Post].table(AuditedTable::new("public", "invoices"));
     threadline::sqlx::install_manifest(&pool, &manifest).await.unwrap();
     let billing = AuditContext::new(ActorRef::service_account("billing").unwrap());
     AppState { db: AuditedPool::new(pool), billing }
@@ -143,11 +158,17 @@ async fn trail(state: &AppState) -> Vec<String> {
     told
 }
 
+/// The server's clock.
+async fn now(state: &AppState) -> OffsetDateTime {
+    sqlx::query_scalar("SELECT clock_timestamp()").fetch_one(state.db.unaudited()).await.unwrap()
+}
+
 #[tokio::test]
 async fn the_handler_does_what_it_says() {
     let database = require_server().database().unwrap();
     let state = service(PgPool::connect(database.url()).await.unwrap()).await;
 
+    let before = now(&state).await;
     let published = tokio::spawn(publish(state.clone(), caller(), "7")).await.unwrap().unwrap();
 
     assert_eq!(published.title, "Ship it");
@@ -159,6 +180,10 @@ async fn the_handler_does_what_it_says() {
             "invoices insert service_account:billing invoice.raised -"
         ]
     );
+
+    let expected = Post { id: 7, title: "Ship it".to_owned(), published: false, author_email: None };
+    assert_eq!(post_as_of(state.clone(), "7", before).await.unwrap(), expected, "the masked column is empty");
+    assert!(post_as_of(state.clone(), "7", now(&state).await).await.unwrap().published);
 
     let error = publish(state.clone(), caller(), "seven").await.unwrap_err();
     assert!(matches!(error, AppError::BadNumber(_)), "{error}");

@@ -144,8 +144,8 @@ pub mod diesel_async {
     }
 }
 
-/// The README's example compiles.
-#[cfg(all(doctest, feature = "sqlx"))]
+/// The README's example compiles, for each adapter.
+#[cfg(all(doctest, feature = "sqlx", feature = "seaorm", feature = "diesel", feature = "diesel-async"))]
 #[doc = include_str!("../../README.md")]
 #[derive(Debug)]
 pub struct Readme;
