@@ -19,6 +19,18 @@ impl AuditContext {
     /// a spawned task has no current context. Hand a context over explicitly wherever you can; this is for layers that
     /// have no place for one.
     ///
+    /// Over a spawn it is taken along by name:
+    /// ```
+    /// # use threadline_core::AuditContext;
+    /// # fn spawn<F: Future<Output = ()> + Send + 'static>(_: F) {}
+    /// # async fn send_mail() {}
+    /// # fn example() {
+    /// if let Some(context) = AuditContext::current() {
+    ///     spawn(context.scope(send_mail()));
+    /// }
+    /// # }
+    /// ```
+    ///
     /// # Examples
     /// ```
     /// use threadline_core::{ActorRef, AuditContext};
@@ -51,6 +63,9 @@ impl AuditContext {
     }
 
     /// The context of the innermost [`scope`](Self::scope) or [`enter`](Self::enter) around the code that runs now.
+    ///
+    /// `AuditContext::current().unwrap_or_else(AuditContext::without_actor)` makes code that has lost it fail, with
+    /// [`is_missing_actor`](crate::Error::is_missing_actor), before anything is sent.
     #[must_use]
     pub fn current() -> Option<Self> {
         CURRENT.with_borrow(|current| current.as_deref().cloned())
