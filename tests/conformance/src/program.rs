@@ -51,8 +51,11 @@ impl State {
 }
 
 /// Which cells to run: those whose route is among the arguments, and whose case holds one of the other words.
+///
+/// The word `exempt` turns to the cells of `exceptions.toml` instead. One that passes has no business there.
 #[derive(Debug, Default)]
 pub struct Filter {
+    exempt: bool,
     routes: Vec<Route>,
     words: Vec<String>,
 }
@@ -65,6 +68,7 @@ impl Filter {
         for argument in arguments {
             match Route::named(&argument) {
                 Some(route) => filter.routes.push(route),
+                None if argument == "exempt" => filter.exempt = true,
                 None => filter.words.push(argument),
             }
         }
@@ -74,7 +78,7 @@ impl Filter {
     /// Whether every cell passes it.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.routes.is_empty() && self.words.is_empty()
+        !self.exempt && self.routes.is_empty() && self.words.is_empty()
     }
 
     fn passes(&self, route: Route, case: &str) -> bool {
@@ -116,7 +120,7 @@ pub fn main<A: Adapter>() -> ExitCode {
 
 fn chosen<A: Adapter>(route: Route, filter: &Filter, exceptions: &[Exception]) -> Vec<(Route, Case)> {
     let is_exempt = |case: &Case| exceptions.iter().any(|exception| exception.covers(A::NAME, route, case.name));
-    let chosen = |case: &Case| filter.passes(route, case.name) && !is_exempt(case);
+    let chosen = |case: &Case| filter.passes(route, case.name) && is_exempt(case) == filter.exempt;
     cases::all::<A>().into_iter().filter(chosen).map(|case| (route, case)).collect()
 }
 
