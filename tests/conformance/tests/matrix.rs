@@ -2,11 +2,18 @@
 
 use std::process::ExitCode;
 
+/// The program of an adapter. Cargo names the path whether or not the program is part of this build.
+macro_rules! program {
+    ($feature:literal) => {
+        ($feature, option_env!(concat!("CARGO_BIN_EXE_conformance-", $feature)).filter(|_| cfg!(feature = $feature)))
+    };
+}
+
 fn main() -> ExitCode {
     threadline_tests_conformance::matrix::main(&[
-        ("sqlx", option_env!("CARGO_BIN_EXE_conformance-sqlx")),
-        ("seaorm", option_env!("CARGO_BIN_EXE_conformance-seaorm")),
-        ("diesel", option_env!("CARGO_BIN_EXE_conformance-diesel")),
-        ("diesel-async", option_env!("CARGO_BIN_EXE_conformance-diesel-async")),
+        program!("sqlx"),
+        program!("seaorm"),
+        program!("diesel"),
+        program!("diesel-async"),
     ])
 }
