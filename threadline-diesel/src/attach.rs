@@ -45,7 +45,8 @@ where
     attach_in(&Schema::default(), context, connection)
 }
 
-/// As [`attach`], for the kernel in a schema other than `threadline`.
+/// As [`attach`], for the kernel in a schema other than `threadline`. For a scope inside it, say so again:
+/// [`Session::in_schema`](crate::Session::in_schema).
 ///
 /// # Errors
 /// As for [`attach`].

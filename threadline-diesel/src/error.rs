@@ -171,7 +171,7 @@ impl Error {
 /// Diesel shows no SQLSTATE. A serialization failure is a kind of error of its own there; a deadlock is recognised by its
 /// details, which tell the circle of processes that wait for each other, in whatever language the server speaks.
 ///
-/// For deciding about your own error types.
+/// For your own error types in [`Session::retry_when`](crate::Session::retry_when).
 ///
 /// # Examples
 /// ```

@@ -7,12 +7,12 @@ use std::ops::{Deref, DerefMut};
 use diesel::connection::LoadConnection;
 use diesel::pg::Pg;
 use threadline_core::{
-    Action, ActionId, AuditContext, CurrentTransactionId, EnterContext, PreviousContext, RecordAction, Schema,
+    Action, ActionId, AuditContext, CurrentTransactionId, EnterContext, Outcome, PreviousContext, RecordAction, Schema,
     TransactionId, TransactionOptions,
 };
 
 use crate::leave::LeaveWithId;
-use crate::{Error, wire};
+use crate::{Error, Session, wire};
 
 /// A transaction whose changes and actions are recorded under one [`AuditContext`], for code that does not fit in a
 /// closure; from [`AuditDsl::begin_audited`](crate::AuditDsl::begin_audited).
@@ -98,6 +98,53 @@ where
     /// the database refuses it; then the transaction can only be rolled back.
     pub fn record_action(&mut self, action: &Action) -> Result<ActionId, Error> {
         wire::perform(self.connection, &self.schema, &RecordAction(action))
+    }
+
+    /// As [`AuditDsl::with`](crate::AuditDsl::with), inside this transaction and with the kernel in its schema.
+    pub fn with<'t>(&'t mut self, context: &'t AuditContext) -> Session<'t, C> {
+        Session::new(self.connection, context).in_schema(self.schema.clone())
+    }
+
+    /// As [`AuditDsl::audited`](crate::AuditDsl::audited), inside this transaction and with the kernel in its schema.
+    ///
+    /// # Errors
+    /// As for [`AuditDsl::audited`](crate::AuditDsl::audited).
+    pub fn audited<T, E, F>(&mut self, context: &AuditContext, body: F) -> Result<Outcome<T>, E>
+    where
+        F: FnOnce(&mut C) -> Result<T, E>,
+        E: From<Error>,
+    {
+        self.with(context).transaction(body)
+    }
+
+    /// As [`AuditDsl::nested`](crate::AuditDsl::nested), with the kernel in the schema of this transaction.
+    ///
+    /// # Errors
+    /// As for [`AuditDsl::nested`](crate::AuditDsl::nested).
+    pub fn nested<T, E, F>(&mut self, context: Option<&AuditContext>, body: F) -> Result<T, E>
+    where
+        F: FnOnce(&mut C) -> Result<T, E>,
+        E: From<Error>,
+    {
+        match context {
+            Some(context) => self.audited(context, body).map(Outcome::into_value),
+            None => AuditedTransaction::savepoint(self.connection, body),
+        }
+    }
+
+    /// What `audited!` expands to.
+    #[doc(hidden)]
+    pub fn __audited<T, E, F>(
+        &mut self,
+        context: &AuditContext,
+        action: Option<Action>,
+        body: F,
+    ) -> Result<Outcome<T>, E>
+    where
+        F: FnOnce(&mut C) -> Result<T, E>,
+        E: From<Error>,
+    {
+        self.with(context).__audited(context, action, body)
     }
 
     /// Commits, and tells the audit transaction: the row that the changes of this context are grouped under. `None` when

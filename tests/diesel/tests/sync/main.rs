@@ -17,3 +17,4 @@ mod retrying;
 mod round_trips;
 mod support;
 mod trail_queries;
+mod typed_rows;

@@ -64,7 +64,7 @@ fn a_row_is_read_as_it_was(target: &Target) {
     assert!(error.is_never_existed() || error.is_before_horizon(), "{error}");
 }
 
-fn now(conn: &mut PgConnection) -> OffsetDateTime {
+pub(crate) fn now(conn: &mut PgConnection) -> OffsetDateTime {
     let microseconds = text(conn, "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint").unwrap().unwrap();
     OffsetDateTime::from_unix_timestamp_nanos(microseconds.parse::<i128>().unwrap() * 1000).unwrap()
 }

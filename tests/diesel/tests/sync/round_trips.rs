@@ -4,7 +4,9 @@ use diesel::prelude::*;
 use threadline_core::InstalledVersion;
 use threadline_diesel::prelude::*;
 
+use crate::reading::now;
 use crate::support::{Target, insert_post, on_both, run, user};
+use crate::typed_rows::Post;
 
 on_both! {
     an_audited_transaction_costs_one_more_than_a_plain_one,
@@ -71,6 +73,15 @@ fn a_read_costs_one_inside_a_transaction_and_five_with_one_of_its_own(target: &T
         proxy.round_trips();
         conn.run(&InstalledVersion)?;
         assert_eq!(proxy.round_trips(), 1);
+        QueryResult::Ok(())
+    })
+    .unwrap();
+    conn.audited(&user("42"), |conn| insert_post(conn, 1)).unwrap();
+    let then = now(&mut conn);
+    conn.transaction(|conn| {
+        proxy.round_trips();
+        conn.as_of::<Post>(1, then)?;
+        assert_eq!(proxy.round_trips(), 2, "the image, then the row made of it");
         QueryResult::Ok(())
     })
     .unwrap();
