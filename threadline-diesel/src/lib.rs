@@ -31,7 +31,7 @@
 //!
 //! | you have | use |
 //! |---|---|
-//! | code that fits in a closure | [`AuditDsl::audited`] |
+//! | code that fits in a closure | [`audited!`], or [`AuditDsl::audited`] |
 //! | an isolation level | [`AuditDsl::with`] and [`Session::options`], as Diesel's `build_transaction` |
 //! | code that does not fit in a closure | [`AuditDsl::begin_audited`] |
 //! | code that may run twice | [`Session::retry`] |

@@ -99,32 +99,41 @@ struct Published {
 /// `POST /posts/{id}/publish`
 fn publish(state: &AppState, caller: &Caller, id: &str) -> Result<Published, AppError> {
     let conn = &mut state.pool.get()?;
-    let outcome = publish_post(conn, &caller.context()?, &state.billing, id)?;
-    Ok(Published { title: outcome.value.title, audit_transaction: outcome.transaction_id })
-}
+    let context = caller.context()?;
+    let reason = format!("asked for by {}", caller.user);
 
-/// What a service function looks like: it takes a connection, inside a transaction or not.
-fn publish_post(
-    conn: &mut PgConnection,
-    context: &AuditContext,
-    billing: &AuditContext,
-    id: &str,
-) -> Result<Outcome<Post>, AppError> {
-    conn.audited(context, |conn| {
+    let outcome = audited!(conn, context, action = "post.published", reason = reason, |conn| {
         let id: i64 = id.parse()?;
-        conn.record_action(&Action::new("post.published").reason("editor approved"))?;
         let post: Post = diesel::update(posts::table.find(id))
             .set(posts::published.eq(true))
             .returning(Post::as_returning())
             .get_result(conn)
             .optional()?
             .ok_or(AppError::NoSuchPost)?;
-        conn.audited(billing, |conn| {
-            diesel::insert_into(invoices::table)
-                .values((invoices::post_id.eq(id), invoices::cents.eq(500)))
-                .execute(conn)
-        })?;
+        raise_invoice(conn, &state.billing, id)?;
         Ok(post)
+    })?;
+
+    Ok(Published { title: outcome.value.title, audit_transaction: outcome.transaction_id })
+}
+
+/// A service function, inside a transaction or not: it brings its own context, and the outer one is back afterwards.
+fn raise_invoice(conn: &mut PgConnection, billing: &AuditContext, post: i64) -> Result<(), AppError> {
+    audited!(conn, billing, action = "invoice.raised", category = "billing", |conn| {
+        diesel::insert_into(invoices::table)
+            .values((invoices::post_id.eq(post), invoices::cents.eq(500)))
+            .execute(conn)?;
+        Ok(())
+    })?;
+    Ok(())
+}
+
+/// `PUT /posts/{id}/title`, without the macro: as Diesel's `transaction`, with a context.
+fn rename(state: &AppState, caller: &Caller, id: i64, title: &str) -> Result<Outcome<usize>, AppError> {
+    let conn = &mut state.pool.get()?;
+    conn.audited(&caller.context()?, |conn| {
+        conn.record_action(&Action::new("post.renamed"))?;
+        Ok(diesel::update(posts::table.find(id)).set(posts::title.eq(title)).execute(conn)?)
     })
 }
 
@@ -223,7 +232,7 @@ fn the_handlers_do_what_they_say() {
     let published = publish(&state, &caller(), "7").unwrap();
     assert_eq!(published.title, "Ship it");
     assert!(published.audit_transaction.is_some());
-    let told = ["posts update user:42 post.published", "invoices insert service_account:billing -"];
+    let told = ["posts update user:42 post.published", "invoices insert service_account:billing invoice.raised"];
     assert_eq!(trail(&state), told);
 
     let error = publish(&state, &caller(), "seven").unwrap_err();
@@ -239,14 +248,7 @@ fn a_post_is_read_as_it_was() {
     let state = service(&database);
     publish(&state, &caller(), "7").unwrap();
     let then = state.pool.get().unwrap().timeline(&Timeline::new()).unwrap().entries[0].change.captured_at;
-    state
-        .pool
-        .get()
-        .unwrap()
-        .audited(&caller().context().unwrap(), |conn| {
-            diesel::update(posts::table.find(7)).set(posts::title.eq("Shipped")).execute(conn)
-        })
-        .unwrap();
+    assert_eq!(rename(&state, &caller(), 7, "Shipped").unwrap().value, 1);
 
     let post = post_as_of(&state, "7", then).unwrap();
     assert_eq!(post, Post { id: 7, title: "Ship it".to_owned(), published: true, author_email: None });
