@@ -9,8 +9,8 @@ use std::num::ParseIntError;
 
 use diesel::prelude::*;
 use diesel::r2d2::{ConnectionManager, Pool, PoolError};
-use threadline_core::{Audited, ModelColumn, TransactionId};
-use threadline_diesel::prelude::*;
+use threadline::diesel::prelude::*;
+use threadline::{TransactionId, manifest};
 use threadline_testkit::{Database, require_server};
 use time::OffsetDateTime;
 
@@ -37,7 +37,9 @@ mod schema {
 
 use schema::{invoices, posts};
 
-#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, QueryableByName)]
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, QueryableByName, Audited)]
+#[diesel(table_name = posts)]
+#[audited(mask(author_email), require_actor)]
 struct Post {
     id: i64,
     title: String,
@@ -45,21 +47,13 @@ struct Post {
     author_email: Option<String>,
 }
 
-impl Audited for Post {
-    fn audited_table() -> AuditedTable {
-        AuditedTable::new("public", "posts").policy(CapturePolicy::new().require_actor().mask(["author_email"]))
-    }
-
-    fn columns() -> &'static [ModelColumn] {
-        &const {
-            [
-                ModelColumn::new("id").key(),
-                ModelColumn::new("title"),
-                ModelColumn::new("published"),
-                ModelColumn::new("author_email").nullable(),
-            ]
-        }
-    }
+#[derive(Debug, Queryable, Selectable, Audited)]
+#[diesel(table_name = invoices)]
+#[allow(dead_code, reason = "nothing here reads invoices")]
+struct Invoice {
+    id: i64,
+    post_id: i64,
+    cents: i32,
 }
 
 /// What every handler is given.
@@ -87,7 +81,7 @@ enum AppError {
     BadNumber(ParseIntError),
     NoConnection(PoolError),
     Database(diesel::result::Error),
-    Audit(threadline_diesel::Error),
+    Audit(threadline::diesel::Error),
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -162,14 +156,14 @@ impl From<diesel::result::Error> for AppError {
     }
 }
 
-impl From<threadline_diesel::Error> for AppError {
-    fn from(error: threadline_diesel::Error) -> Self {
+impl From<threadline::diesel::Error> for AppError {
+    fn from(error: threadline::diesel::Error) -> Self {
         Self::Audit(error)
     }
 }
 
-impl From<threadline_core::Error> for AppError {
-    fn from(error: threadline_core::Error) -> Self {
+impl From<threadline::Error> for AppError {
+    fn from(error: threadline::Error) -> Self {
         Self::Audit(error.into())
     }
 }
@@ -201,8 +195,8 @@ fn service(database: &Database) -> AppState {
     database.execute(TABLES).unwrap();
     let manager = ConnectionManager::new(database.url());
     let pool = Pool::builder().max_size(2).build(manager).unwrap();
-    let manifest = threadline_core::manifest![Post].table(AuditedTable::new("public", "invoices"));
-    threadline_diesel::install_manifest(&mut pool.get().unwrap(), &manifest).unwrap();
+    let manifest = manifest![Post, Invoice];
+    threadline::diesel::install_manifest(&mut pool.get().unwrap(), &manifest).unwrap();
     let billing = AuditContext::new(ActorRef::service_account("billing").unwrap());
     AppState { pool, billing }
 }
