@@ -57,8 +57,9 @@ pub trait AuditDsl:
     ///
     /// # Cancellation
     /// Dropped at any await point, the future leaves no open transaction and no actor on the connection. Dropped while the
-    /// closure runs, it makes a pool replace the connection, as Diesel's own transactions do: the statement that was
-    /// cancelled may run on for long.
+    /// closure runs, it makes a pool replace the connection, as Diesel's own transactions do, because the statement that was
+    /// cancelled may run on for long. A connection in no pool refuses further transactions then, with Diesel's
+    /// `BrokenTransactionManager`.
     ///
     /// # Errors
     /// The closure's; [`is_missing_actor`](Error::is_missing_actor) when the context has no actor and does not allow that,

@@ -18,8 +18,8 @@ pub(crate) struct Guarded<C: AuditDsl> {
     conn: C,
     /// Diesel's level of the transaction, 1, or of the savepoint, more. 0 when it is over.
     level: u32,
-    /// A closure of the user is running on the connection of a pool.
-    throw_away: bool,
+    /// A closure of the user is running.
+    retire: bool,
 }
 
 impl<C: AuditDsl> Guarded<C> {
@@ -28,14 +28,14 @@ impl<C: AuditDsl> Guarded<C> {
     /// The caller has made sure that none is open.
     pub(crate) async fn begin(conn: C, sql: &str) -> QueryResult<Self> {
         // When what comes after BEGIN is refused, the transaction is open too: dropping the value rolls it back.
-        let mut guarded = Self { conn, level: 1, throw_away: false };
+        let mut guarded = Self { conn, level: 1, retire: false };
         wire::begin(&mut guarded.conn, sql).await?;
         Ok(guarded)
     }
 
     /// Makes a savepoint in the open transaction.
     pub(crate) async fn savepoint(conn: C, outside: u32) -> Result<Self, Error> {
-        let mut guarded = Self { conn, level: outside + 1, throw_away: false };
+        let mut guarded = Self { conn, level: outside + 1, retire: false };
         // Whatever was cancelled before.
         wire::set_depth(&mut guarded.conn, outside);
         let made = C::TransactionManager::begin_transaction(&mut guarded.conn).await;
@@ -45,10 +45,10 @@ impl<C: AuditDsl> Guarded<C> {
         }
     }
 
-    /// While this is set, dropping the value makes a pool throw the connection away. A future is mostly cancelled because
-    /// a statement takes too long, and the next borrower would have to wait for its end.
-    pub(crate) fn throw_away_when_dropped(&mut self, throw_away: bool) {
-        self.throw_away = throw_away;
+    /// While this is set, dropping the value makes a pool replace the connection. A future is mostly cancelled because a
+    /// statement takes too long, and the next borrower would have to wait for its end.
+    pub(crate) fn retire_when_dropped(&mut self, retire: bool) {
+        self.retire = retire;
     }
 
     pub(crate) fn peek(&self) -> &C {
@@ -113,7 +113,7 @@ impl<C: AuditDsl> Drop for Guarded<C> {
         // Where no transaction is open any more, ROLLBACK is a warning.
         wire::queue(&mut self.conn, &roll_back(self.level));
         wire::set_depth(&mut self.conn, outside);
-        if self.throw_away && outside == 0 {
+        if self.retire && outside == 0 {
             wire::discard(&mut self.conn);
         }
     }

@@ -9,4 +9,4 @@ pub use threadline_core::{
 };
 
 pub use crate::asynchronous::audited;
-pub use crate::asynchronous::{AuditDsl, AuditedTransaction, Session, Trail as _, attach, begin, transaction};
+pub use crate::asynchronous::{AuditDsl as _, AuditedTransaction, Session, Trail as _, attach, begin, transaction};

@@ -6,7 +6,7 @@ use std::future::Future;
 use threadline_core::{Action, ActionId, AuditContext, Outcome, Schema, TransactionOptions};
 
 use crate::Error;
-use crate::asynchronous::{AsyncBody, AuditDsl, AuditedTransaction, failure, wire};
+use crate::asynchronous::{AsyncBody, AuditDsl, AuditedTransaction, failure};
 
 /// A connection under one context, from [`AuditDsl::with`]: says how its audited transaction begins, then runs it.
 ///
@@ -149,9 +149,9 @@ impl<'c, C: AuditDsl> Session<'c, C> {
             // First: then it is known when the row that the changes are grouped under is written, which is cheaper.
             tx.record_action(action).await.map_err(Failed::Begin)?;
         }
-        tx.guarded.throw_away_when_dropped(wire::is_pooled::<C>());
+        tx.guarded.retire_when_dropped(true);
         let answer = body(tx.guarded.connection()).await;
-        tx.guarded.throw_away_when_dropped(false);
+        tx.guarded.retire_when_dropped(false);
         let failed = match answer {
             Ok(value) => match tx.finish().await {
                 Ok(transaction_id) => return Ok(Outcome { value, transaction_id }),

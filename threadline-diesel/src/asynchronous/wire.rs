@@ -1,6 +1,5 @@
 //! How our statements and transaction commands reach the server, and Diesel's bookkeeping of transactions.
 
-use std::any::TypeId;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Waker};
@@ -132,11 +131,6 @@ impl<C: AuditDsl> AsyncConnection for Bare<'_, C> {
     }
 }
 
-/// Whether a pool, or something else, stands between us and the connection that keeps the state.
-pub(crate) fn is_pooled<C: AuditDsl>() -> bool {
-    TypeId::of::<C::TransactionManager>() != TypeId::of::<AnsiTransactionManager>()
-}
-
 fn status<C: AuditDsl>(conn: &mut C) -> &mut TransactionManagerStatus {
     C::TransactionManager::transaction_manager_status_mut(conn)
 }
@@ -175,7 +169,7 @@ pub(crate) fn set_depth<C: AuditDsl>(conn: &mut C, depth: u32) {
     }
 }
 
-/// Makes Diesel refuse further transactions on the connection, and pools throw it away.
+/// Makes Diesel refuse further transactions on the connection, and pools replace it.
 pub(crate) fn discard<C: AuditDsl>(conn: &mut C) {
     status(conn).set_in_error();
 }

@@ -19,6 +19,7 @@ const ROUNDS: usize = 20 * POLLS;
 
 /// Where a connection comes from.
 enum Source {
+    /// In no pool, and used again at once.
     Plain(Box<AsyncPgConnection>),
     Deadpool(deadpool::Pool<AsyncPgConnection>),
     Bb8(bb8::Pool<AsyncPgConnection>),
@@ -45,6 +46,17 @@ macro_rules! borrowed {
 }
 
 impl Source {
+    /// A connection that is in no pool is used up by a cancelled closure.
+    async fn renew(&mut self, target: &Target) {
+        if let Self::Plain(conn) = self {
+            let refused = conn.begin_audited(&user("42")).await.map(drop);
+            if let Err(error) = refused {
+                assert!(matches!(error.as_diesel(), Some(diesel::result::Error::BrokenTransactionManager)), "{error}");
+                **conn = target.connect().await;
+            }
+        }
+    }
+
     async fn is_clean(&mut self) -> bool {
         borrowed!(self, conn => actor(&mut *conn).await.unwrap().is_empty() && !has_transaction(&mut *conn).await)
     }
@@ -158,6 +170,7 @@ async fn the_closure_form(target: Target, mut source: Source) {
             tally.count(dropped_after(round % POLLS, work).await).map(Result::unwrap);
         });
         assert!(source.is_clean().await, "after {} polls", round % POLLS);
+        source.renew(&target).await;
     }
     tally.check();
     target.until_quiet().await;
@@ -182,6 +195,7 @@ async fn the_retried_form(target: Target, mut source: Source) {
             tally.count(dropped_after(round % (2 * POLLS), work).await).map(Result::unwrap);
         });
         assert!(source.is_clean().await, "after {} polls", round % (2 * POLLS));
+        source.renew(&target).await;
     }
     tally.check();
     target.until_quiet().await;

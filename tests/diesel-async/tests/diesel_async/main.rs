@@ -5,9 +5,15 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod attaching;
 mod attribution;
+mod both_halves;
 mod cancellation;
 mod endings;
-mod handler;
+mod failures;
+mod installing;
 mod nested;
+mod reading;
+mod retrying;
+mod round_trips;
 mod support;

@@ -33,6 +33,7 @@ pub(crate) struct Target {
 
 impl Target {
     pub(crate) fn new() -> Self {
+        crate::failures::listen();
         static SETUP: OnceLock<String> = OnceLock::new();
         let setup =
             SETUP.get_or_init(|| format!("BEGIN; {} COMMIT; {TABLES}", kernel::install_script(&Schema::default())));

@@ -1,0 +1,158 @@
+//! Reading the trail on every connection.
+
+use diesel::prelude::*;
+use diesel_async::AsyncConnection;
+use threadline_core::{
+    Action, AsOf, Audited, AuditedTable, ChangeOp, CreatePartitions, InstalledVersion, ModelColumn, RowHistory, Schema,
+    Timeline, kernel,
+};
+use threadline_diesel::Error;
+use threadline_diesel::asynchronous::{AuditDsl, Trail, attach, install};
+use time::OffsetDateTime;
+
+use crate::support::{Target, has_transaction, insert_post, run, text, user};
+
+#[tokio::test]
+async fn every_handle_reads() {
+    let target = Target::new();
+    let latest = Some(kernel::LATEST);
+    let mut conn = target.connect().await;
+    assert_eq!(conn.run(&InstalledVersion).await.unwrap(), latest);
+    assert_eq!(target.pool(1).get().await.unwrap().run(&InstalledVersion).await.unwrap(), latest);
+    assert_eq!(target.bb8(1).await.get().await.unwrap().run(&InstalledVersion).await.unwrap(), latest);
+    assert_eq!(conn.begin_audited(&user("42")).await.unwrap().run(&InstalledVersion).await.unwrap(), latest);
+    conn.transaction(async |conn| {
+        let mut attached = attach(&user("42"), conn).await?;
+        assert_eq!(attached.run(&InstalledVersion).await?, latest);
+        attached.detach().await
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test]
+async fn the_trail_is_read_with_the_same_methods_everywhere() {
+    let target = Target::new();
+    let mut conn = target.connect().await;
+    let context = user("42").correlation_id("c'1");
+    conn.audited(&context, async |conn| {
+        conn.record_action(&Action::new("post.published")).await?;
+        insert_post(conn, 1).await?;
+        assert_eq!(conn.timeline(&Timeline::new().table("posts")).await?.entries.len(), 1, "sees its own changes");
+        run(conn, "UPDATE posts SET title = 'new' WHERE id = 1").await
+    })
+    .await
+    .unwrap();
+
+    let query = Timeline::new().table("posts").actor(context.actor()).correlation_id("c'1");
+    let page = conn.timeline(&query).await.unwrap();
+    let told: Vec<_> =
+        page.entries.iter().map(|entry| (entry.change.op, entry.action.as_ref().unwrap().name.as_str())).collect();
+    assert_eq!(told, [(ChangeOp::Update, "post.published"), (ChangeOp::Insert, "post.published")]);
+    let history = conn.row_history(&RowHistory::by_id("public", "posts", 1)).await.unwrap();
+    assert_eq!(history.entries.len(), 2);
+}
+
+#[derive(Debug, PartialEq, QueryableByName)]
+struct Post {
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    id: i64,
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    title: String,
+}
+
+impl Audited for Post {
+    fn audited_table() -> AuditedTable {
+        AuditedTable::new("public", "posts")
+    }
+
+    fn columns() -> &'static [ModelColumn] {
+        &const { [ModelColumn::new("id").key(), ModelColumn::new("title")] }
+    }
+}
+
+async fn now(target: &Target) -> OffsetDateTime {
+    let now = text(&mut target.connect().await, "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint").await;
+    OffsetDateTime::from_unix_timestamp_nanos(now.unwrap().parse::<i128>().unwrap() * 1000).unwrap()
+}
+
+#[tokio::test]
+async fn a_row_is_read_as_it_was_as_json_and_typed() {
+    let target = Target::new();
+    let mut conn = target.connect().await;
+    let before = now(&target).await;
+    conn.audited(&user("42"), async |conn| insert_post(conn, 1).await).await.unwrap();
+    let then = now(&target).await;
+    conn.audited(&user("42"), async |conn| run(conn, "UPDATE posts SET title = 'new'").await).await.unwrap();
+
+    let row = conn.as_of_json(&AsOf::by_id("public", "posts", 1, then)).await.unwrap();
+    assert_eq!(row.to_string(), r#"{"id": 1, "title": "title"}"#);
+    assert_eq!(conn.as_of::<Post>(1, then).await.unwrap(), Post { id: 1, title: "title".to_owned() });
+    conn.transaction(async |conn| {
+        assert_eq!(conn.as_of::<Post>(1, now(&target).await).await?.title, "new");
+        QueryResult::Ok(())
+    })
+    .await
+    .unwrap();
+    let error = conn.as_of::<Post>(1, before).await.unwrap_err();
+    let error = error.as_core().unwrap();
+    assert!(error.is_never_existed() || error.is_before_horizon(), "{error}");
+    assert!(!has_transaction(&mut conn).await);
+}
+
+#[tokio::test]
+async fn a_read_outside_a_transaction_does_not_write() {
+    let target = Target::new();
+    let error = target.connect().await.run(&CreatePartitions::months_ahead(60)).await.unwrap_err();
+    assert_eq!(error.sqlstate(), Some("25006"), "{error}");
+}
+
+#[tokio::test]
+async fn a_transaction_begun_with_sql_text_is_not_committed_by_a_read() {
+    let target = Target::new();
+    let mut conn = target.connect().await;
+    run(&mut conn, "BEGIN").await.unwrap();
+    insert_post(&mut conn, 1).await.unwrap();
+    conn.run(&InstalledVersion).await.unwrap();
+    assert!(has_transaction(&mut conn).await);
+    run(&mut conn, "ROLLBACK").await.unwrap();
+    assert_eq!(target.count("posts"), 0);
+}
+
+#[tokio::test]
+async fn an_operation_without_a_kernel_says_so() {
+    let target = Target::new();
+    let elsewhere = Schema::new("elsewhere").unwrap();
+    let mut conn = target.connect().await;
+    assert_eq!(conn.run_in(&elsewhere, &InstalledVersion).await.unwrap(), None);
+    let error = conn.run_in(&elsewhere, &CreatePartitions::months_ahead(1)).await.unwrap_err();
+    assert!(error.is_not_installed(), "{error}");
+    assert!(error.to_string().contains("elsewhere"), "{error}");
+    assert!(!has_transaction(&mut conn).await);
+
+    let context = user("42");
+    let session = conn.with(&context).in_schema(elsewhere);
+    let error = session.transaction(async |conn| insert_post(conn, 1).await).await.unwrap_err();
+    assert!(Error::from(error).is_not_installed());
+    assert_eq!(target.count("posts"), 0, "what cannot be told is not committed");
+}
+
+#[tokio::test]
+async fn the_kernel_may_be_in_another_schema() {
+    let target = Target::new();
+    let schema = Schema::new("Audit trail").unwrap();
+    let mut conn = target.connect().await;
+    install(&mut conn, &schema).await.unwrap();
+    assert_eq!(conn.run_in(&schema, &InstalledVersion).await.unwrap(), Some(kernel::LATEST));
+    let mut tx = conn.with(&user("42")).in_schema(schema.clone()).begin().await.unwrap();
+    tx.record_action(&Action::new("by the guard")).await.unwrap();
+    tx.commit().await.unwrap();
+    let session = conn.with(&user("42")).in_schema(schema.clone());
+    session
+        .transaction(async |conn| conn.record_action_in(&schema, &Action::new("in the closure")).await)
+        .await
+        .map_err(|error: Error| error)
+        .unwrap();
+    let recorded = r#"SELECT string_agg(name, ', ' ORDER BY id) FROM "Audit trail".audit_actions"#;
+    assert_eq!(target.value(recorded).as_deref(), Some("by the guard, in the closure"));
+}
