@@ -34,6 +34,7 @@
 //! | code that fits in no closure | [`AuditDsl::begin_audited`], or [`begin`] to keep a pool's connection with it |
 //! | a part under another actor, or that may fail alone | [`AuditDsl::nested`] |
 //! | a transaction that somebody else opened | [`attach`] |
+//! | code that calls Diesel's `transaction` and shall not change | [`AuditedConnection`] |
 //! | a question about the past | [`Trail`] |
 //!
 //! # Guarantees
@@ -79,6 +80,7 @@
 
 mod attach;
 mod body;
+mod connection;
 mod dsl;
 mod failure;
 mod guarded;
@@ -92,6 +94,9 @@ mod wire;
 
 pub use attach::{Attached, attach, attach_in};
 pub use body::AsyncBody;
+pub use connection::AuditedConnection;
+#[doc(hidden)]
+pub use connection::AuditedTransactionManager;
 pub use dsl::{AuditDsl, begin, transaction};
 pub use install::{apply, enable, install, install_manifest, uninstall};
 pub use session::Session;

@@ -299,3 +299,21 @@ async fn user_code_keeps_diesel_as_its_error_type() {
     assert!(Error::from_orm(&error).is_some_and(Error::is_missing_actor), "{error}");
     assert_eq!(target.trail(), ["posts insert 1 42 -"]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_generic_function_with_a_closure_runs_in_a_spawned_task() {
+    async fn generic<C: AuditDsl>(conn: &mut C, context: &AuditContext, id: &i64) -> Result<(), Error> {
+        conn.audited(context, async |conn| {
+            insert_post(conn, *id).await?;
+            conn.nested(None, async |conn| insert_post(conn, *id + 1).await).await
+        })
+        .await
+        .map(drop)
+        .map_err(|error: diesel::result::Error| error.into())
+    }
+    let target = Target::new();
+    let pool = target.pool(1);
+    let task = tokio::spawn(async move { generic(&mut pool.get().await.unwrap(), &user("42"), &1).await });
+    task.await.unwrap().unwrap();
+    assert_eq!(target.trail(), ["posts insert 1 42 -", "posts insert 2 42 -"]);
+}

@@ -9,6 +9,7 @@ mod attaching;
 mod attribution;
 mod both_halves;
 mod cancellation;
+mod connection;
 mod endings;
 mod failures;
 mod installing;
