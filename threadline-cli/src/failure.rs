@@ -115,6 +115,7 @@ impl From<&threadline_core::Error> for Failure {
             "deleted_record"
             | "never_existed"
             | "moved_key"
+            | "not_found"
             | "before_horizon"
             | "image_unavailable"
             | "append_only"

@@ -98,6 +98,8 @@ kinds! {
     /// A column that the model reads was added, dropped, renamed or retyped since the instant asked for;
     /// [`column`](Error::column) names it.
     SchemaChanged, "schema_changed", is_schema_changed;
+    /// What was asked for by its id is not in the trail.
+    NotFound, "not_found", is_not_found;
     /// The connection broke during COMMIT: whether the work was committed is not known.
     UnknownCommit, "unknown_commit", is_unknown_commit;
     /// An operation that must own its transaction was started inside another one.

@@ -9,85 +9,147 @@ use threadline_core::Schema;
 use crate::guarded::Guarded;
 use crate::{AuditedPool, AuditedTransaction, Error, wire};
 
-/// What is asked of a connection on which a transaction is open.
-pub trait Request: Send {
-    /// What comes back.
-    type Answer: Send;
-
-    /// Asks, with the kernel in this schema.
-    fn ask(
-        self,
-        connection: &mut PgConnection,
-        schema: &Schema,
-    ) -> impl Future<Output = Result<Self::Answer, Error>> + Send;
-}
-
-/// A handle that a request can be made on: inside its transaction when it has one open, else in a read-only one of the
-/// request's own.
+/// A handle on which the trail can be read: inside its transaction when it has one open, else in a read-only one of the
+/// read's own.
 pub trait Reach: Sized + Send {
+    /// What is read from.
+    type Opened: Opened;
+
     /// The schema in which this handle expects the kernel.
     fn kernel(&self) -> Schema {
         Schema::default()
     }
 
-    /// Makes the request.
-    fn reach<Q: Request>(self, schema: &Schema, request: Q) -> impl Future<Output = Result<Q::Answer, Error>> + Send;
+    /// Makes sure of a transaction.
+    fn open(self) -> impl Future<Output = Result<Self::Opened, Error>> + Send;
 }
 
-impl Reach for &PgPool {
-    async fn reach<Q: Request>(self, schema: &Schema, request: Q) -> Result<Q::Answer, Error> {
-        alone(Guarded::acquire(self).await?, schema, request).await
+/// A connection on which a transaction is open.
+pub trait Opened: Send {
+    /// The connection.
+    fn connection(&mut self) -> &mut PgConnection;
+
+    /// Ends the transaction when it is the read's own.
+    fn close(self) -> impl Future<Output = Result<(), Error>> + Send;
+}
+
+/// A connection with a transaction of the read's own, which is rolled back when it is dropped.
+#[derive(Debug)]
+pub struct Alone<'c>(Guarded<'c>);
+
+/// A connection with somebody's transaction.
+#[derive(Debug)]
+pub struct Within<'c>(&'c mut PgConnection);
+
+/// Either.
+#[derive(Debug)]
+pub enum Somewhere<'c> {
+    /// No transaction was open.
+    Alone(Alone<'c>),
+    /// One was.
+    Within(Within<'c>),
+}
+
+impl<'c> Alone<'c> {
+    async fn begin(mut guarded: Guarded<'c>) -> Result<Self, Error> {
+        guarded.begin("BEGIN READ ONLY".to_owned(), "a read").await?;
+        Ok(Self(guarded))
     }
 }
 
-impl Reach for &AuditedPool {
-    fn kernel(&self) -> Schema {
-        self.schema().clone()
+impl Opened for Alone<'_> {
+    fn connection(&mut self) -> &mut PgConnection {
+        self.0.connection()
     }
 
-    async fn reach<Q: Request>(self, schema: &Schema, request: Q) -> Result<Q::Answer, Error> {
-        self.unaudited().reach(schema, request).await
+    async fn close(mut self) -> Result<(), Error> {
+        self.0.commit().await
     }
 }
 
-impl Reach for &mut PgConnection {
-    async fn reach<Q: Request>(self, schema: &Schema, request: Q) -> Result<Q::Answer, Error> {
-        // COMMIT of a transaction of ours must never be the COMMIT of one that was begun with SQL text.
-        if wire::in_transaction(self).await? {
-            request.ask(self, schema).await
-        } else {
-            alone(Guarded::borrowed(self), schema, request).await
+impl Opened for Within<'_> {
+    fn connection(&mut self) -> &mut PgConnection {
+        self.0
+    }
+
+    async fn close(self) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+impl Opened for Somewhere<'_> {
+    fn connection(&mut self) -> &mut PgConnection {
+        match self {
+            Self::Alone(alone) => alone.connection(),
+            Self::Within(within) => within.connection(),
+        }
+    }
+
+    async fn close(self) -> Result<(), Error> {
+        match self {
+            Self::Alone(alone) => alone.close().await,
+            Self::Within(within) => within.close().await,
         }
     }
 }
 
-impl Reach for &mut AuditedTransaction<'_> {
+impl Reach for &PgPool {
+    type Opened = Alone<'static>;
+
+    async fn open(self) -> Result<Alone<'static>, Error> {
+        Alone::begin(Guarded::acquire(self).await?).await
+    }
+}
+
+impl Reach for &AuditedPool {
+    type Opened = Alone<'static>;
+
+    fn kernel(&self) -> Schema {
+        self.schema().clone()
+    }
+
+    async fn open(self) -> Result<Alone<'static>, Error> {
+        self.unaudited().open().await
+    }
+}
+
+impl<'c> Reach for &'c mut PgConnection {
+    type Opened = Somewhere<'c>;
+
+    async fn open(self) -> Result<Somewhere<'c>, Error> {
+        // COMMIT of a transaction of ours must never be the COMMIT of one that was begun with SQL text.
+        if wire::in_transaction(self).await? {
+            Ok(Somewhere::Within(Within(self)))
+        } else {
+            Ok(Somewhere::Alone(Alone::begin(Guarded::borrowed(self)).await?))
+        }
+    }
+}
+
+impl<'c> Reach for &'c mut AuditedTransaction<'_> {
+    type Opened = Within<'c>;
+
     fn kernel(&self) -> Schema {
         Schema::clone(&self.schema)
     }
 
-    async fn reach<Q: Request>(self, schema: &Schema, request: Q) -> Result<Q::Answer, Error> {
+    async fn open(self) -> Result<Within<'c>, Error> {
         self.guarded.ensure_alive()?;
-        request.ask(self.guarded.connection(), schema).await
+        Ok(Within(self.guarded.connection()))
     }
 }
 
 /// Handles that hand over to the connection inside them.
 macro_rules! by_connection {
     ($($handle:ty),*) => {$(
-        impl Reach for &mut $handle {
-            async fn reach<Q: Request>(self, schema: &Schema, request: Q) -> Result<Q::Answer, Error> {
-                (&mut **self).reach(schema, request).await
+        impl<'c> Reach for &'c mut $handle {
+            type Opened = Somewhere<'c>;
+
+            async fn open(self) -> Result<Somewhere<'c>, Error> {
+                (&mut **self).open().await
             }
         }
     )*};
 }
 
 by_connection!(Transaction<'_, Postgres>, PoolConnection<Postgres>);
-
-async fn alone<Q: Request>(mut guarded: Guarded<'_>, schema: &Schema, request: Q) -> Result<Q::Answer, Error> {
-    guarded.begin("BEGIN READ ONLY".to_owned(), "a read").await?;
-    let answer = request.ask(guarded.connection(), schema).await?;
-    guarded.commit().await?;
-    Ok(answer)
-}

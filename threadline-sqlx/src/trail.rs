@@ -1,16 +1,18 @@
 //! Reading the trail on any handle of sqlx.
 
 use std::future::Future;
-use std::marker::PhantomData;
 
+use futures_util::stream::{Stream, try_unfold};
 use sqlx::postgres::PgRow;
 use sqlx::{FromRow, PgConnection};
 use threadline_core::{
-    AsOf, Audited, Json, LinkedChange, Operation, Page, RowHistory, RowKey, Schema, Statement, Timeline,
+    ActorHistory, AsOf, Audited, ChangeCount, Correlation, CorrelationBundle, CountChanges, Incident, IncidentBundle,
+    Json, LinkedChange, LinkedTransaction, Operation, Page, Reading, RowHistory, RowKey, Schema, Statement, Streamed,
+    Timeline, TransactionId, TransactionLookup,
 };
 use time::OffsetDateTime;
 
-use crate::reach::{Reach, Request};
+use crate::reach::{Opened, Reach};
 use crate::{Error, wire};
 
 /// Runs operations that read the trail, on a pool, a connection or a transaction.
@@ -50,7 +52,7 @@ pub trait Trail: Reach {
     {
         async move {
             let schema = self.kernel();
-            self.run_in(&schema, operation).await
+            run(self, &schema, operation).await
         }
     }
 
@@ -62,10 +64,7 @@ pub trait Trail: Reach {
     where
         O: Operation + Sync,
     {
-        async move {
-            let statement = operation.statement(schema)?;
-            Ok(operation.decode(self.reach(schema, Fetch(statement)).await?)?)
-        }
+        run(self, schema, operation)
     }
 
     /// A page of captured changes, newest first, with the transactions and actions they belong to.
@@ -82,6 +81,89 @@ pub trait Trail: Reach {
     /// What [`RowHistory`] documents, and as for [`run`](Self::run).
     fn row_history(self, query: &RowHistory) -> impl Future<Output = Result<Page<LinkedChange>, Error>> + Send {
         self.run(query)
+    }
+
+    /// How many changes match, counted up to a cap.
+    ///
+    /// # Errors
+    /// What [`CountChanges`] documents, and as for [`run`](Self::run).
+    fn count_changes(self, query: &CountChanges) -> impl Future<Output = Result<ChangeCount, Error>> + Send {
+        self.run(query)
+    }
+
+    /// An audit transaction and its action, by the id that an [`Outcome`](threadline_core::Outcome) carries.
+    ///
+    /// # Errors
+    /// [`is_not_found`](threadline_core::Error::is_not_found) when there is none, and as for [`run`](Self::run).
+    fn find_transaction(self, id: TransactionId) -> impl Future<Output = Result<LinkedTransaction, Error>> + Send {
+        async move { self.run(&TransactionLookup::new(id)).await }
+    }
+
+    /// Everything about one audit transaction: who, why, and what it changed.
+    ///
+    /// # Errors
+    /// What [`Incident`] documents, and as for [`run`](Self::run).
+    fn incident(self, query: &Incident) -> impl Future<Output = Result<IncidentBundle, Error>> + Send {
+        self.run(query)
+    }
+
+    /// What was recorded under one correlation id: actions and changes.
+    ///
+    /// # Errors
+    /// What [`Correlation`] documents, and as for [`run`](Self::run).
+    fn correlation(self, query: &Correlation) -> impl Future<Output = Result<CorrelationBundle, Error>> + Send {
+        self.run(query)
+    }
+
+    /// A page of the audit transactions of one actor, newest first.
+    ///
+    /// # Errors
+    /// What [`ActorHistory`] documents, and as for [`run`](Self::run).
+    fn actor_history(
+        self,
+        query: &ActorHistory,
+    ) -> impl Future<Output = Result<Page<LinkedTransaction>, Error>> + Send {
+        self.run(query)
+    }
+
+    /// Every entry of a read that can have any number of them, such as a [`Timeline`] without a limit, in the order of its
+    /// pages: one snapshot, in constant memory. Dropping the stream ends the read.
+    ///
+    /// The items are errors as for [`run`](Self::run), and as the read documents; the stream ends after the first.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use futures_util::TryStreamExt;
+    /// use threadline_core::Timeline;
+    /// use threadline_sqlx::Trail;
+    ///
+    /// # async fn example(pool: sqlx::PgPool) -> Result<(), threadline_sqlx::Error> {
+    /// let mut changes = std::pin::pin!(pool.stream(Timeline::new().table("posts")));
+    /// while let Some(entry) = changes.try_next().await? {
+    ///     println!("{} {:?}", entry.change.op, entry.change.table_pk);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    fn stream<S>(self, read: S) -> impl Stream<Item = Result<S::Item, Error>> + Send
+    where
+        S: Streamed + Send,
+        S::Item: Send,
+    {
+        let schema = self.kernel();
+        self.stream_in(schema, read)
+    }
+
+    /// As [`stream`](Self::stream), with the kernel in this schema.
+    fn stream_in<S>(self, schema: Schema, read: S) -> impl Stream<Item = Result<S::Item, Error>> + Send
+    where
+        S: Streamed + Send,
+        S::Item: Send,
+    {
+        try_unfold((Streaming::NotYet(self), schema, Some(read)), |(state, schema, mut source)| async move {
+            let next = next(state, &schema, &mut source).await?;
+            Ok(next.map(|(item, state)| (item, (state, schema, source))))
+        })
     }
 
     /// A row as it was at an instant, as JSON.
@@ -133,10 +215,10 @@ pub trait Trail: Reach {
     where
         R: Audited + for<'r> FromRow<'r, PgRow> + Send + Unpin,
     {
-        let request = ReadRow::<R> { as_of: AsOf::model::<R>(key, at), row: PhantomData };
+        let as_of = AsOf::model::<R>(key, at);
         async move {
             let schema = self.kernel();
-            self.reach(&schema, request).await
+            read_row(self, &schema, as_of).await
         }
     }
 
@@ -154,42 +236,80 @@ pub trait Trail: Reach {
     where
         R: Audited + for<'r> FromRow<'r, PgRow> + Send + Unpin,
     {
-        let request = ReadRow::<R> { as_of: AsOf::model::<R>(key, at), row: PhantomData };
-        async move { self.reach(schema, request).await }
+        read_row(self, schema, AsOf::model::<R>(key, at))
     }
 }
 
 impl<T: Reach> Trail for T {}
 
+async fn fetch(connection: &mut PgConnection, schema: &Schema, statement: &Statement) -> Result<Vec<String>, Error> {
+    wire::fetch_bound(connection, statement).await.map_err(|error| Error::from_own_statement(error, schema))
+}
+
 /// One statement.
-struct Fetch(Statement);
-
-impl Request for Fetch {
-    type Answer = Vec<String>;
-
-    async fn ask(self, connection: &mut PgConnection, schema: &Schema) -> Result<Vec<String>, Error> {
-        fetch(connection, schema, &self.0).await
-    }
+async fn run<H: Reach, O: Operation + Sync>(handle: H, schema: &Schema, operation: &O) -> Result<O::Output, Error> {
+    let statement = operation.statement(schema)?;
+    let mut opened = handle.open().await?;
+    let rows = fetch(opened.connection(), schema, &statement).await?;
+    opened.close().await?;
+    Ok(operation.decode(rows)?)
 }
 
 /// A row as it was, in two steps: the image, then the row made of it.
-struct ReadRow<R> {
-    as_of: AsOf,
-    row: PhantomData<fn() -> R>,
+async fn read_row<H, R>(handle: H, schema: &Schema, as_of: AsOf) -> Result<R, Error>
+where
+    H: Reach,
+    R: Audited + for<'r> FromRow<'r, PgRow> + Send + Unpin,
+{
+    let statement = as_of.statement(schema)?;
+    let mut opened = handle.open().await?;
+    let connection = opened.connection();
+    let image = as_of.decode(fetch(connection, schema, &statement).await?)?;
+    let statement = as_of.row_statement(schema, &image, R::columns())?;
+    let types = fetch(connection, schema, &wire::own_types(schema, &R::audited_table())?).await?;
+    let row = wire::fetch_row(connection, &statement, &types).await;
+    let row = R::from_row(&row.map_err(|error| Error::from_own_statement(error, schema))?)?;
+    opened.close().await?;
+    Ok(row)
 }
 
-impl<R: Audited + for<'r> FromRow<'r, PgRow> + Send + Unpin> Request for ReadRow<R> {
-    type Answer = R;
+/// Where a stream is.
+enum Streaming<H: Reach, S: Streamed> {
+    NotYet(H),
+    Open { opened: H::Opened, reading: Reading<S>, ready: std::vec::IntoIter<S::Item> },
+}
 
-    async fn ask(self, connection: &mut PgConnection, schema: &Schema) -> Result<R, Error> {
-        let image = self.as_of.decode(fetch(connection, schema, &self.as_of.statement(schema)?).await?)?;
-        let statement = self.as_of.row_statement(schema, &image, R::columns())?;
-        let types = fetch(connection, schema, &wire::own_types(schema, &R::audited_table())?).await?;
-        let row = wire::fetch_row(connection, &statement, &types).await;
-        Ok(R::from_row(&row.map_err(|error| Error::from_own_statement(error, schema))?)?)
+async fn next<H, S>(
+    mut state: Streaming<H, S>,
+    schema: &Schema,
+    source: &mut Option<S>,
+) -> Result<Option<(S::Item, Streaming<H, S>)>, Error>
+where
+    H: Reach,
+    S: Streamed,
+{
+    loop {
+        state = match state {
+            Streaming::NotYet(handle) => {
+                let Some(source) = source.take() else { return Ok(None) };
+                Streaming::Open {
+                    opened: handle.open().await?,
+                    reading: Reading::new(source),
+                    ready: Vec::new().into_iter(),
+                }
+            }
+            Streaming::Open { mut opened, mut reading, mut ready } => {
+                if let Some(item) = ready.next() {
+                    return Ok(Some((item, Streaming::Open { opened, reading, ready })));
+                }
+                let Some(statement) = reading.next_statement(schema)? else {
+                    opened.close().await?;
+                    return Ok(None);
+                };
+                let rows = fetch(opened.connection(), schema, &statement).await?;
+                ready = reading.items(rows)?.into_iter();
+                Streaming::Open { opened, reading, ready }
+            }
+        };
     }
-}
-
-async fn fetch(connection: &mut PgConnection, schema: &Schema, statement: &Statement) -> Result<Vec<String>, Error> {
-    wire::fetch_bound(connection, statement).await.map_err(|error| Error::from_own_statement(error, schema))
 }

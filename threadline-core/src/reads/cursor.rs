@@ -38,6 +38,10 @@ impl Cursor {
         Self { captured_at: change.captured_at, id: change.id }
     }
 
+    pub(super) fn new(captured_at: OffsetDateTime, id: ChangeId) -> Self {
+        Self { captured_at, id }
+    }
+
     pub(super) fn captured_at(&self) -> OffsetDateTime {
         self.captured_at
     }

@@ -3,21 +3,37 @@
 //! Every read names tables as they are called today and finds what was recorded under former names as well. A read that
 //! finds nothing says why when the question itself was wrong: a table that is not captured, a key of the wrong shape.
 
+mod actor_history;
 mod as_of;
+mod conditions;
+mod correlation;
+mod count;
 mod cursor;
+mod diff;
+mod filters;
 mod image;
 mod probe;
 mod query;
+mod reading;
 mod reconstruct;
 mod replay;
 mod row_history;
 mod row_key;
+mod scope;
 mod timeline;
+mod transaction;
 
+pub use actor_history::ActorHistory;
 pub use as_of::AsOf;
+pub use correlation::{Correlation, CorrelationBundle};
+pub use count::{ChangeCount, CountChanges};
 pub use cursor::{Cursor, Page};
+pub use diff::{BeforeValues, ChangeDiff, DiffOptions, FieldChange, FieldChangeKind, Omitted};
 pub use probe::{FinishProbe, Probe, Probed, StartProbe};
+pub use reading::{Reading, Streamed};
 pub use replay::{Replay, ReplayedRow};
 pub use row_history::RowHistory;
 pub use row_key::RowKey;
+pub use scope::{Scope, ScopedRead};
 pub use timeline::Timeline;
+pub use transaction::{Incident, IncidentBundle, IncidentChange, LinkedTransaction, TransactionLookup};

@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, fmt};
 
 use serde_json::value::RawValue;
 
-use super::query::{linked_changes, utc};
+use super::{
+    filters::Filters,
+    query::{expand, linked_changes},
+};
 use crate::{Error, LinkedChange, Operation, Schema, Statement, decode, error::Kind};
 
 /// What tells one database transaction from every other: a session has one at a time.
@@ -87,16 +90,13 @@ impl Operation for FinishProbe<'_> {
         let sql = format!(
             "{}{}) AS r\nORDER BY r.captured_at, r.id\n",
             include_str!("probe.sql").replace("{transaction}", TRANSACTION).replace("{begin}", BEGIN),
-            include_str!("linked_change.sql")
-                .replace("{captured_at}", &utc("c.captured_at"))
-                .replace("{occurred_at}", &utc("t.occurred_at"))
-                .replace("{recorded_at}", &utc("a.recorded_at")),
+            expand(include_str!("linked_change.sql")),
         );
         Ok(Statement::new(schema.expand(&sql)).bind(self.0.0.as_str()))
     }
 
     fn decode(&self, rows: Vec<String>) -> Result<Probed, Error> {
-        Ok(Probed { changes: linked_changes(&rows, |_| Ok(()))? })
+        Ok(Probed { changes: linked_changes(&Filters::default(), &rows)? })
     }
 }
 

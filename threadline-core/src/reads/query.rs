@@ -1,143 +1,300 @@
-//! The statement that finds changes: put together from the filters that are set, so that each plan uses its index.
+//! The statements that find changes: put together from the filters that are set, so that each plan uses its index.
 
 use serde::Deserialize;
 
 use super::{
+    conditions::{Conditions, LOOK_UP},
     cursor::Cursor,
-    row_key::{KeyFacts, RowKey},
+    filters::{Filters, Place},
+    row_key::{self, KeyFacts, RowKey},
 };
 use crate::{AuditAction, AuditChange, AuditTransaction, Error, LinkedChange, Schema, Statement, decode, instant};
-
-/// Which table a read looks at.
-#[derive(Clone, Copy)]
-pub(super) enum Scope<'a> {
-    /// Every table.
-    All,
-    /// Every table of this schema and name, as far as they are said.
-    Tables(Option<&'a str>, Option<&'a str>),
-    /// One row of one table; only changes before a position, when one is given.
-    Row { schema: &'a str, table: &'a str, key: &'a RowKey, before: Option<Cursor> },
-}
 
 /// A statement under construction.
 pub(super) struct Query<'a> {
     schema: &'a Schema,
-    params: Vec<String>,
-    conditions: Vec<String>,
+    filters: &'a Filters,
+    conditions: Conditions,
+}
+
+/// What comes before a SELECT, and what it selects from.
+struct Source {
+    /// CTEs, each with a comma after it.
+    ctes: String,
+    /// A query of changes.
+    changes: String,
+    /// What tells whether the question can have an answer.
+    facts: Option<Facts>,
+}
+
+struct Facts {
+    /// An expression of type json.
+    json: String,
+    /// A condition under which they are told whatever was found.
+    always_if: Option<&'static str>,
 }
 
 /// More than any row has changes.
 const ALL: &str = "9223372036854775807";
 
-/// Newest first, the order of every page.
+/// Newest first, the order of every read.
 const NEWEST_FIRST: &str = "ORDER BY c.captured_at DESC, c.id DESC";
 
+/// So many transactions are looked through one by one; more, by walking the order of the trail.
+const FEW_TRANSACTIONS: u32 = 500;
+
 impl<'a> Query<'a> {
-    pub(super) fn new(schema: &'a Schema) -> Self {
-        Self { schema, params: Vec::new(), conditions: Vec::new() }
+    pub(super) fn new(schema: &'a Schema, filters: &'a Filters) -> Result<Self, Error> {
+        filters.validate()?;
+        let mut conditions = Conditions::default();
+        filters.conditions(&mut conditions)?;
+        Ok(Self { schema, filters, conditions })
     }
 
-    /// Adds a parameter and gives its placeholder, to be followed by a cast.
-    pub(super) fn param(&mut self, value: impl Into<String>) -> String {
-        self.params.push(value.into());
-        format!("${}", self.params.len())
-    }
-
-    /// A condition on a change `c`; `{schema}` is filled in by and by.
-    pub(super) fn filter(&mut self, condition: impl Into<String>) {
-        self.conditions.push(condition.into());
-    }
-
-    /// Only changes after this position, in the order newest first.
-    pub(super) fn go_on_after(&mut self, cursor: &Cursor) -> Result<(), Error> {
-        let at = self.param(instant::floor(cursor.captured_at(), "cursor")?);
-        let id = self.param(cursor.id().to_string());
-        self.filter(format!("(c.captured_at, c.id) < ({at}::text::timestamptz, {id}::text::bigint)"));
-        Ok(())
-    }
-
-    /// The finished statement, with one row more than `limit` so that a page knows whether it is the last. With
-    /// `explain`, finding nothing gives the facts that tell why.
-    pub(super) fn finish(mut self, scope: Scope<'_>, limit: u32, explain: bool) -> Result<Statement, Error> {
-        let limit = format!("{}::text::bigint", self.param((limit + 1).to_string()));
-        let (changes, facts) = self.changes(scope, &limit)?;
+    /// A page, with one row more than `limit` so that it knows whether it is the last. Without a cursor, finding nothing
+    /// gives the facts that tell why.
+    pub(super) fn page(mut self, limit: u32, cursor: Option<Cursor>) -> Result<Statement, Error> {
+        let limit = format!("{}::text::bigint", self.conditions.param((limit + 1).to_string()));
+        let source = self.source(&limit, cursor)?;
         let mut sql = format!(
-            "WITH {changes}\n{}",
-            include_str!("linked_change.sql")
-                .replace("{captured_at}", &utc("c.captured_at"))
-                .replace("{occurred_at}", &utc("t.occurred_at"))
-                .replace("{recorded_at}", &utc("a.recorded_at")),
+            "WITH {}found AS MATERIALIZED (\n    {}\n{}",
+            source.ctes,
+            source.changes,
+            expand(include_str!("linked_change.sql")),
         );
-        if let (Some(facts), true) = (facts, explain) {
-            sql.push_str(&include_str!("nothing_found.sql").replace("{facts}", &facts));
+        // A later page may well be empty.
+        if let (Some(facts), None) = (source.facts, cursor) {
+            sql.push_str(&include_str!("nothing_found.sql").replace("{facts}", &facts.json));
+            if let Some(condition) = facts.always_if {
+                sql.push_str(&format!("       OR {condition}\n"));
+            }
         }
         sql.push_str(") AS r\nORDER BY r.captured_at DESC, r.id DESC\n");
-        let statement = Statement::new(self.schema.expand(&sql));
-        Ok(self.params.into_iter().fold(statement, Statement::bind))
+        Ok(self.statement(&sql))
     }
 
-    /// The CTEs up to the body of `found`, and what tells why nothing was found.
-    fn changes(&mut self, scope: Scope<'_>, limit: &str) -> Result<(String, Option<String>), Error> {
-        match scope {
-            Scope::All => {
-                let changes = format!("found AS MATERIALIZED (\n    {}", self.newest(limit, &[]));
-                Ok((changes, None))
+    /// How many there are, counted up to one more than `most`, as `{"count": n}`.
+    pub(super) fn count(mut self, most: u32) -> Result<Statement, Error> {
+        let limit = format!("{}::text::bigint", self.conditions.param((u64::from(most) + 1).to_string()));
+        let source = self.source(&limit, None)?;
+        let facts = match source.facts {
+            None => "NULL::json".to_owned(),
+            Some(Facts { json, always_if: Some(_) }) => json,
+            Some(Facts { json, always_if: None }) => format!("CASE WHEN k.n = 0 THEN {json} END"),
+        };
+        let sql = format!(
+            "WITH {}found AS MATERIALIZED (\n    {}\n), counted AS MATERIALIZED (SELECT pg_catalog.count(*) AS n FROM found)\n\
+             SELECT pg_catalog.json_build_object('count', k.n, 'nothing', {facts})::text \
+             FROM counted AS k\n",
+            source.ctes, source.changes,
+        );
+        Ok(self.statement(&sql))
+    }
+
+    /// Asks for the facts that tell whether the question can have an answer at all; of a row, only when it has none.
+    pub(super) fn probe(schema: &'a Schema, filters: &'a Filters) -> Result<Option<Statement>, Error> {
+        filters.validate()?;
+        let mut query = Self { schema, filters, conditions: Conditions::default() };
+        let sql = match filters.place()? {
+            Place::Everywhere => return Ok(None),
+            Place::Tables => {
+                let names = query.names();
+                format!("WITH {}SELECT {}::text", names.cte.trim_end_matches(", ").to_owned() + "\n", names.facts)
             }
-            Scope::Tables(schema, table) => {
-                let mut name =
-                    |name: Option<&str>| name.map_or("NULL".to_owned(), |name| format!("{}::text", self.param(name)));
-                let names = names(&name(schema), &name(table));
-                let changes = include_str!("tables.sql")
-                    .replace("{range}", IN_TABLE)
-                    .replace("{few}", &self.all_conditions(&[IN_TABLE, UNDER_NAME]))
-                    .replace("{many}", &self.newest(limit, &["NOT (SELECT f.few FROM few AS f)", UNDER_ANY_NAME]))
-                    .replace("{limit}", limit);
-                let facts = "pg_catalog.json_build_object('captured', EXISTS (SELECT FROM names))".to_owned();
-                Ok((format!("{names}, {}", changes.trim_end()), Some(facts)))
+            Place::Row { schema, table, key } => {
+                let source = query.row_source(schema, table, key, "2", None)?;
+                let facts = source.facts.map(|facts| facts.json).unwrap_or_default();
+                format!(
+                    "WITH found AS (\n    {}\n)\nSELECT {facts}::text WHERE NOT EXISTS (SELECT FROM found AS f WHERE f.op <> 'truncate')",
+                    source.changes
+                )
             }
-            Scope::Row { schema, table, key, before } => {
-                let (schema, table) = (format!("{}::text", self.param(schema)), format!("{}::text", self.param(table)));
-                let key = format!("{}::text::jsonb", self.param(key.parameter()?));
-                let (at, id) = match before {
-                    Some(cursor) => (instant::floor(cursor.captured_at(), "cursor")?, cursor.id().get()),
-                    None => ("infinity".to_owned(), 0),
-                };
-                let at = format!("{}::text::timestamptz", self.param(at));
-                let id = format!("{}::text::bigint", self.param(id.to_string()));
-                let filters = self.all_conditions(&[]);
-                // What the filters leave over is not known beforehand.
-                let (most, filters) = match filters.as_str() {
-                    "" => (limit, String::new()),
-                    filters => (ALL, format!("\n    WHERE {filters}")),
-                };
-                let changes = format!(
-                    "found AS MATERIALIZED (\n    SELECT c.* FROM {{schema}}.row_changes_before({schema}, {table},\n        \
-                     {{schema}}.row_key({schema}, {table}, {key}), {at}, {id}, {most}) AS c{filters}\n    \
-                     {NEWEST_FIRST} LIMIT {limit}"
-                );
-                Ok((changes, Some(format!("{{schema}}.table_facts({schema}, {table})"))))
-            }
+        };
+        Ok(Some(query.statement(&sql)))
+    }
+
+    /// Every one of them (at most `most`), from a cursor called `name`: rows of `columns`, an expression over `c`, `t` and
+    /// `a`.
+    pub(super) fn declare(mut self, name: &str, columns: &str, most: Option<u64>) -> Result<Statement, Error> {
+        let limit = match most {
+            Some(most) => format!("{}::text::bigint", self.conditions.param(most.to_string())),
+            None => ALL.to_owned(),
+        };
+        let source = self.whole_source(&limit)?;
+        let sql = format!(
+            "DECLARE {name} NO SCROLL CURSOR FOR\n{}SELECT {columns}\nFROM (\n    {}\n) AS c\n\
+             LEFT JOIN LATERAL {LOOK_UP} ON true\nLEFT JOIN {{schema}}.audit_actions AS a ON a.id = t.action_id\n{NEWEST_FIRST}\n",
+            source.ctes, source.changes,
+        );
+        Ok(self.statement(&sql))
+    }
+
+    fn statement(self, sql: &str) -> Statement {
+        let statement = Statement::new(self.schema.expand(sql));
+        self.conditions.into_params().into_iter().fold(statement, Statement::bind)
+    }
+
+    /// At most `limit` changes after the cursor, the newest.
+    fn source(&mut self, limit: &str, cursor: Option<Cursor>) -> Result<Source, Error> {
+        let place = self.filters.place()?;
+        if let Place::Row { schema, table, key } = place {
+            return self.row_source(schema, table, key, limit, cursor);
         }
+        if let Some(cursor) = &cursor {
+            self.conditions.go_on_after(cursor)?;
+        }
+        let mut ctes = String::new();
+        let mut branches: Vec<String> = Vec::new();
+        let mut walk_unless: Vec<&str> = Vec::new();
+        let (under_any_name, facts): (&[&str], _) = match place {
+            Place::Tables => {
+                let names = self.names();
+                ctes.push_str(&names.cte);
+                (&[UNDER_ANY_NAME], Some(Facts { json: names.facts, always_if: Some(SOMETHING_MISSING) }))
+            }
+            Place::Everywhere | Place::Row { .. } => (&[], None),
+        };
+
+        if self.conditions.is_searchable() {
+            ctes.push_str(&format!(
+                "ids AS MATERIALIZED (\n    SELECT t.id FROM {{schema}}.audit_transactions AS t\n    WHERE {}\n    LIMIT {}\n), \
+                 few_ids AS MATERIALIZED (SELECT pg_catalog.count(*) <= {FEW_TRANSACTIONS} AS few FROM ids), ",
+                self.conditions.search(),
+                FEW_TRANSACTIONS + 1,
+            ));
+            let conditions: Vec<&str> =
+                std::iter::once("c.transaction_id = i.id").chain(under_any_name.iter().copied()).collect();
+            branches.push(format!(
+                "(SELECT c.* FROM ids AS i CROSS JOIN LATERAL (\n            SELECT c.* FROM {{schema}}.audit_changes AS c\n            \
+                 WHERE {}\n        ) AS c\n        WHERE (SELECT f.few FROM few_ids AS f))",
+                self.conditions.of_change(&conditions),
+            ));
+            walk_unless.push("NOT (SELECT f.few FROM few_ids AS f)");
+        }
+        if let Place::Tables = place {
+            ctes.push_str(&include_str!("few_changes.sql").replace("{range}", IN_TABLE));
+            let guards: Vec<&str> =
+                walk_unless.iter().copied().chain(["(SELECT f.few FROM few_changes AS f)"]).collect();
+            branches.push(format!(
+                "(SELECT c.* FROM (SELECT DISTINCT n.table_schema, n.table_name, n.since, n.until FROM names AS n) AS n \
+                 CROSS JOIN LATERAL (\n            SELECT c.* FROM {{schema}}.audit_changes AS c\n            \
+                 WHERE {}\n        ) AS c\n        WHERE {})",
+                self.conditions.of_change_and_transaction(&[IN_TABLE, UNDER_NAME]),
+                guards.join(" AND "),
+            ));
+            walk_unless.push("NOT (SELECT f.few FROM few_changes AS f)");
+        }
+        let conditions: Vec<&str> = walk_unless.iter().chain(under_any_name).copied().collect();
+        let walk = self.walk(&conditions, limit);
+        if branches.is_empty() {
+            return Ok(Source { ctes, changes: walk, facts });
+        }
+        branches.push(format!("({walk})"));
+        let branches = branches.join("\n        UNION ALL\n        ");
+        let changes = format!("SELECT c.* FROM (\n        {branches}\n    ) AS c\n    {NEWEST_FIRST} LIMIT {limit}");
+        Ok(Source { ctes, changes, facts })
     }
 
     /// The newest changes of all, found by walking the order of the trail or through an index that a filter has.
-    fn newest(&self, limit: &str, conditions: &[&str]) -> String {
-        let conditions = self.all_conditions(conditions);
+    fn walk(&self, conditions: &[&str], limit: &str) -> String {
+        let conditions = self.conditions.of_change_and_transaction(conditions);
         let filter = if conditions.is_empty() { String::new() } else { format!("\n    WHERE {conditions}") };
         format!("SELECT c.* FROM {{schema}}.audit_changes AS c{filter}\n    {NEWEST_FIRST} LIMIT {limit}")
     }
 
-    /// These conditions and the filters.
-    fn all_conditions(&self, conditions: &[&str]) -> String {
-        let filters = self.conditions.iter().map(String::as_str);
-        conditions.iter().copied().chain(filters).collect::<Vec<_>>().join("\n      AND ")
+    /// Every change, for reading them all: one plan, without a look at how many there are.
+    fn whole_source(&mut self, limit: &str) -> Result<Source, Error> {
+        match self.filters.place()? {
+            Place::Row { schema, table, key } => self.row_source(schema, table, key, limit, None),
+            place => {
+                let mut ctes = String::new();
+                let mut conditions = Vec::new();
+                if let Place::Tables = place {
+                    ctes = format!("WITH {}", self.names().cte.trim_end_matches(", "));
+                    ctes.push('\n');
+                    conditions.push(UNDER_ANY_NAME);
+                }
+                let search = match self.conditions.is_searchable() {
+                    true => format!(
+                        "c.transaction_id IN (SELECT t.id FROM {{schema}}.audit_transactions AS t WHERE {})",
+                        self.conditions.search()
+                    ),
+                    false => String::new(),
+                };
+                let changes = if search.is_empty() {
+                    self.walk(&conditions, limit)
+                } else {
+                    conditions.push(&search);
+                    let conditions = self.conditions.of_change(&conditions);
+                    format!(
+                        "SELECT c.* FROM {{schema}}.audit_changes AS c\n    WHERE {conditions}\n    {NEWEST_FIRST} LIMIT {limit}"
+                    )
+                };
+                Ok(Source { ctes, changes, facts: None })
+            }
+        }
+    }
+
+    fn row_source(
+        &mut self,
+        schema: &str,
+        table: &str,
+        key: &RowKey,
+        limit: &str,
+        cursor: Option<Cursor>,
+    ) -> Result<Source, Error> {
+        let filters = self.conditions.of_change_and_transaction(&[]);
+        let (schema, table) = (self.conditions.text(schema), self.conditions.text(table));
+        let key = format!("{}::text::jsonb", self.conditions.param(key.parameter()?));
+        let (at, id) = match cursor {
+            Some(cursor) => (instant::floor(cursor.captured_at(), "cursor")?, cursor.id().get()),
+            None => ("infinity".to_owned(), 0),
+        };
+        let at = format!("{}::text::timestamptz", self.conditions.param(at));
+        let id = format!("{}::text::bigint", self.conditions.param(id.to_string()));
+        // What the filters leave over is not known beforehand.
+        let (most, filters) = match filters.as_str() {
+            "" => (limit, String::new()),
+            filters => (ALL, format!("\n    WHERE {filters}")),
+        };
+        let changes = format!(
+            "SELECT c.* FROM {{schema}}.row_changes_before({schema}, {table},\n        \
+             {{schema}}.row_key({schema}, {table}, {key}), {at}, {id}, {most}) AS c{filters}\n    {NEWEST_FIRST} LIMIT {limit}"
+        );
+        let facts = Facts { json: format!("{{schema}}.table_facts({schema}, {table})"), always_if: None };
+        Ok(Source { ctes: String::new(), changes, facts: Some(facts) })
+    }
+
+    /// The names of the tables that are meant, today's and former ones.
+    fn names(&mut self) -> Names {
+        let mut of_table = Vec::new();
+        for (index, (schema, table)) in self.filters.named_tables().into_iter().enumerate() {
+            let mut name = |name: Option<&str>| name.map_or("NULL".to_owned(), |name| self.conditions.text(name));
+            let (schema, table) = (name(schema), name(table));
+            of_table
+                .push(format!("SELECT n.*, {index} AS filter FROM {{schema}}.recorded_names({schema}, {table}) AS n"));
+        }
+        let last = of_table.len().saturating_sub(1);
+        Names {
+            cte: format!(
+                "names AS MATERIALIZED (\n    {}\n), missing AS MATERIALIZED (\n    SELECT m FROM \
+                 pg_catalog.generate_series(0, {last}) AS m WHERE m NOT IN (SELECT n.filter FROM names AS n)\n), ",
+                of_table.join("\n    UNION ALL ")
+            ),
+            facts: "(SELECT pg_catalog.json_build_object('captured', pg_catalog.count(*) = 0, \
+                    'missing', pg_catalog.min(m)) FROM missing)"
+                .to_owned(),
+        }
     }
 }
 
-/// The CTE with the names of a table, today's and former ones.
-fn names(schema: &str, table: &str) -> String {
-    format!("names AS MATERIALIZED (\n    SELECT n.* FROM {{schema}}.recorded_names({schema}, {table}) AS n\n)")
+struct Names {
+    cte: String,
+    facts: String,
 }
+
+/// A table that was named and never captured, beside others perhaps.
+const SOMETHING_MISSING: &str = "EXISTS (SELECT FROM missing)";
 
 /// Changes in the name's range of key hashes: with next to no others among them.
 const IN_TABLE: &str = "c.key_hash BETWEEN {schema}.table_hash(n.table_schema, n.table_name) \
@@ -156,6 +313,22 @@ pub(super) fn utc(column: &str) -> String {
     format!("pg_catalog.to_char(pg_catalog.timezone('UTC', {column}), 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')")
 }
 
+/// A change with its transaction and its action as JSON, over `c`, `t` and `a`.
+pub(super) fn linked_json() -> String {
+    expand(include_str!("linked_json.sql"))
+}
+
+/// Writes out what stands for expressions over `c`, `t` and `a`.
+pub(super) fn expand(template: &str) -> String {
+    template
+        .replace("{linked_json}", include_str!("linked_json.sql"))
+        .replace("{transaction_json}", include_str!("transaction_json.sql"))
+        .replace("{action_json}", include_str!("action_json.sql"))
+        .replace("{captured_at}", &utc("c.captured_at"))
+        .replace("{occurred_at}", &utc("t.occurred_at"))
+        .replace("{recorded_at}", &utc("a.recorded_at"))
+}
+
 /// One row: a change, or the facts that explain why there is none.
 #[derive(Deserialize)]
 struct Row {
@@ -165,11 +338,8 @@ struct Row {
     nothing: Option<KeyFacts>,
 }
 
-/// Reads the rows; `explain` may turn an empty answer into an error.
-pub(super) fn linked_changes(
-    rows: &[String],
-    explain: impl FnOnce(&KeyFacts) -> Result<(), Error>,
-) -> Result<Vec<LinkedChange>, Error> {
+/// Reads the rows of a page; an empty answer may be an error.
+pub(super) fn linked_changes(filters: &Filters, rows: &[String]) -> Result<Vec<LinkedChange>, Error> {
     let mut entries = Vec::with_capacity(rows.len());
     let mut nothing = None;
     for text in rows {
@@ -182,7 +352,28 @@ pub(super) fn linked_changes(
         }
     }
     match nothing {
-        Some(facts) => explain(&facts).map(|()| entries),
+        Some(facts) => explain(filters, &facts).map(|()| entries),
         None => Ok(entries),
     }
+}
+
+/// Looks at what a probe found.
+pub(super) fn check(filters: &Filters, rows: &[String]) -> Result<(), Error> {
+    match rows {
+        [] => Ok(()),
+        rows => explain(filters, &decode::only_row(rows, "the facts about a table")?),
+    }
+}
+
+/// Turns an empty answer to a question that cannot have another into an error.
+pub(super) fn explain(filters: &Filters, facts: &KeyFacts) -> Result<(), Error> {
+    let tables = filters.named_tables();
+    if let (Some(key), [(Some(schema), Some(table))]) = (&filters.key, tables.as_slice()) {
+        return key.explain(schema, table, facts);
+    }
+    if facts.captured {
+        return Ok(());
+    }
+    let (schema, table) = tables.get(facts.missing.unwrap_or_default()).copied().unwrap_or_default();
+    Err(row_key::not_captured(schema.unwrap_or_default(), table.unwrap_or_default()))
 }

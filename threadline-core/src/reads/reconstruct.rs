@@ -13,7 +13,7 @@ use crate::{ChangeOp, Error, Json, error::Kind, instant, trail};
 /// What the trail, and where needed the table, tell about one key around one instant: the kernel's `row_evidence`.
 #[derive(Debug, Deserialize)]
 pub(super) struct Evidence {
-    /// Told when nothing else is.
+    /// Told when nothing else is, but TRUNCATEs.
     facts: Option<KeyFacts>,
     #[serde(default, deserialize_with = "optional_instant")]
     enabled_at: Option<OffsetDateTime>,
@@ -70,8 +70,8 @@ impl Evidence {
             Err(Error::new(kind, message).table_name(schema, table).remedy_text(remedy))
         };
         let nobody = || {
-            // Whoever left the key last.
-            if let Some(last) = self.before.iter().rfind(|touch| touch.departs)
+            if let Some(last) = self.before.iter().rfind(|touch| touch.op != ChangeOp::Truncate)
+                && last.departs
                 && last.op == ChangeOp::Update
             {
                 let message = format!("the row of {schema}.{table} had moved to another key by that instant");
@@ -92,6 +92,9 @@ impl Evidence {
             answer(Kind::ImageUnavailable, message, "Read its history for what is known")
         };
 
+        if let Some(facts) = &self.facts {
+            key.explain(schema, table, facts)?;
+        }
         match self.holder()? {
             Holder::Row(image) => return Ok(image),
             Holder::Nobody if self.before.iter().all(|touch| touch.op == ChangeOp::Truncate) => return nobody_yet(),
@@ -103,9 +106,6 @@ impl Evidence {
                 };
             }
             Holder::Unknown => {}
-        }
-        if let Some(facts) = &self.facts {
-            key.explain(schema, table, facts)?;
         }
         if self.enabled_at.is_none_or(|enabled_at| at < enabled_at) {
             let message = format!("{schema}.{table} was not captured at that instant, so nothing is known of the row");

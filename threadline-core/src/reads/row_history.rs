@@ -1,11 +1,14 @@
 //! Everything that happened to one row.
 
 use serde_json::Value;
+use time::OffsetDateTime;
 
 use super::{
     cursor::{Cursor, Page},
-    query::{self, Query, Scope},
+    filters::{Filters, TableFilter},
+    query::{self, Query},
     row_key::RowKey,
+    scope::{self, Scope, ScopedRead},
 };
 use crate::{Error, LinkedChange, Operation, Schema, Statement, quote_identifier};
 
@@ -31,9 +34,7 @@ use crate::{Error, LinkedChange, Operation, Schema, Statement, quote_identifier}
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct RowHistory {
-    schema: String,
-    table: String,
-    key: RowKey,
+    filters: Filters,
     limit: u32,
     cursor: Option<Cursor>,
 }
@@ -46,7 +47,9 @@ impl RowHistory {
 
     /// The history of the row with this key; a JSON object of the key columns is one.
     pub fn new(schema: impl Into<String>, table: impl Into<String>, key: impl Into<RowKey>) -> Self {
-        Self { schema: schema.into(), table: table.into(), key: key.into(), limit: Self::DEFAULT_LIMIT, cursor: None }
+        let tables = vec![TableFilter { schema: Some(schema.into()), table: table.into() }];
+        let filters = Filters { tables, key: Some(key.into()), ..Filters::default() };
+        Self { filters, limit: Self::DEFAULT_LIMIT, cursor: None }
     }
 
     /// The history of the row with this value in the table's one key column, whatever it is called.
@@ -57,6 +60,28 @@ impl RowHistory {
     /// At most so many changes on a page, 1 to 1000; 200 unless said.
     pub fn limit(mut self, limit: u32) -> Self {
         self.limit = limit;
+        self
+    }
+
+    pub(super) fn filters(&self) -> &Filters {
+        &self.filters
+    }
+
+    /// Only what is in this scope. A second scope narrows further.
+    pub fn scope(mut self, scope: &Scope) -> Self {
+        scope::narrow(&mut self.filters.scope, scope);
+        self
+    }
+
+    /// Captured at this instant or later.
+    pub fn since(mut self, at: OffsetDateTime) -> Self {
+        self.filters.since = Some(at);
+        self
+    }
+
+    /// Captured at this instant or earlier.
+    pub fn until(mut self, at: OffsetDateTime) -> Self {
+        self.filters.until = Some(at);
         self
     }
 
@@ -90,17 +115,19 @@ impl Operation for RowHistory {
     type Output = Page<LinkedChange>;
 
     fn statement(&self, schema: &Schema) -> Result<Statement, Error> {
-        table_name(&self.schema, "schema")?;
-        table_name(&self.table, "table")?;
         page_limit(self.limit, Self::MAX_LIMIT)?;
-        let scope = Scope::Row { schema: &self.schema, table: &self.table, key: &self.key, before: self.cursor };
-        // A later page may well be empty.
-        Query::new(schema).finish(scope, self.limit, self.cursor.is_none())
+        Query::new(schema, &self.filters)?.page(self.limit, self.cursor)
     }
 
     fn decode(&self, rows: Vec<String>) -> Result<Page<LinkedChange>, Error> {
-        let entries = query::linked_changes(&rows, |facts| self.key.explain(&self.schema, &self.table, facts))?;
+        let entries = query::linked_changes(&self.filters, &rows)?;
         Ok(Page::of(entries, self.limit, |entry| Cursor::at(&entry.change)))
+    }
+}
+
+impl ScopedRead for RowHistory {
+    fn in_scope(&self, scope: &Scope) -> Self {
+        self.clone().scope(scope)
     }
 }
 

@@ -141,8 +141,11 @@ const EXAMPLE: &str = "Give the key columns as an object such as {\"id\": 7}, or
 /// What the statement tells about the table when a read found nothing.
 #[derive(Debug, Deserialize)]
 pub(super) struct KeyFacts {
-    /// Whether the table is or was captured.
+    /// Whether the table is or was captured; of several, every one.
     pub(super) captured: bool,
+    /// Which of several is not.
+    #[serde(default, deserialize_with = "Option::deserialize")]
+    pub(super) missing: Option<usize>,
     #[serde(default)]
     key_columns: Vec<String>,
     /// The names of the built-in types of the key columns, as far as they have such types.
@@ -238,6 +241,7 @@ mod tests {
     fn facts(columns: &[(&str, &str)]) -> KeyFacts {
         KeyFacts {
             captured: true,
+            missing: None,
             key_columns: columns.iter().map(|(name, _)| (*name).to_owned()).collect(),
             column_types: columns.iter().map(|(name, kind)| ((*name).to_owned(), (*kind).to_owned())).collect(),
         }

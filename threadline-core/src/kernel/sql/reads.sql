@@ -168,7 +168,7 @@ $body$;
 
 -- Everything that tells which row held a key at an instant; the client draws the conclusion (threadline-core, AsOf).
 -- `key` is an object of the key columns, or the bare value of a key of one column.
---   facts       what the table looks like, when nothing was found
+--   facts       what the table looks like, when nothing was found but TRUNCATEs
 --   enabled_at  since when it is captured
 --   before      the last change of the key at or before the instant; the last 32 when a row left the key in it
 --   after       when that does not tell the row: the first changes after the instant up to one that tells a whole row
@@ -237,7 +237,7 @@ BEGIN
         END IF;
     END IF;
 
-    IF cardinality(before) + cardinality(after) = 0 AND live IS NULL THEN
+    IF live IS NULL AND NOT EXISTS (SELECT FROM unnest(before || after) AS e WHERE e ->> 'op' <> 'truncate') THEN
         facts := @schema@.table_facts(row_evidence.table_schema, row_evidence.table_name);
     END IF;
     RETURN json_build_object('facts', facts, 'enabled_at', to_char(entry.enabled_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),

@@ -1,4 +1,4 @@
-few AS MATERIALIZED (
+few_changes AS MATERIALIZED (
     -- Changes that are few are found through the range of key hashes that their tables have; many, by walking the order
     -- of the trail. Looked up rather than left to the planner: it cannot know.
     SELECT pg_catalog.count(*) <= 2000 AS few FROM (
@@ -7,14 +7,4 @@ few AS MATERIALIZED (
         ) AS c
         LIMIT 2001
     ) AS s
-), found AS MATERIALIZED (
-    SELECT c.* FROM (
-        (SELECT c.* FROM names AS n CROSS JOIN LATERAL (
-            SELECT c.* FROM {schema}.audit_changes AS c
-            WHERE {few}
-        ) AS c
-        WHERE (SELECT f.few FROM few AS f))
-        UNION ALL
-        ({many})
-    ) AS c
-    ORDER BY c.captured_at DESC, c.id DESC LIMIT {limit}
+),  

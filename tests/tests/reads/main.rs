@@ -1,0 +1,9 @@
+//! Reading the trail: every query, filter, cursor and as-of against a plain history in memory, and what reads need of the
+//! server.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod ask;
+mod history;
+mod property;
+mod world;

@@ -1,0 +1,179 @@
+//! What one actor did.
+
+use time::OffsetDateTime;
+
+use super::{
+    conditions::Conditions,
+    cursor::{Cursor, Page},
+    query::expand,
+    row_history::page_limit,
+    scope::{self, Scope, ScopedRead},
+    transaction::{LINKED_TRANSACTION, LinkedTransaction},
+};
+use crate::{ActorRef, ChangeId, Error, Operation, Schema, Statement, decode, instant};
+
+/// The audit transactions of one actor with their actions, newest first by id. The changes in them are a
+/// [`Timeline`](crate::Timeline) with [`actor`](crate::Timeline::actor).
+///
+/// In a [`Scope`] a transaction is there when one of its changes is.
+///
+/// # Examples
+/// ```
+/// use threadline_core::{ActorHistory, ActorRef, Operation, Schema};
+///
+/// let history = ActorHistory::of(&ActorRef::user("42")?).limit(20);
+/// assert!(history.statement(&Schema::default())?.params().contains(&Some("42".to_owned())));
+/// # Ok::<(), threadline_core::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct ActorHistory {
+    actor: Option<ActorRef>,
+    since: Option<OffsetDateTime>,
+    until: Option<OffsetDateTime>,
+    limit: u32,
+    cursor: Option<Cursor>,
+    scope: Option<Scope>,
+}
+
+impl ActorHistory {
+    /// How many transactions a page has unless said otherwise.
+    pub const DEFAULT_LIMIT: u32 = 50;
+    /// The most transactions a page can have.
+    pub const MAX_LIMIT: u32 = 1_000;
+
+    /// What this actor did, on whosever behalf unless the actor says on whose; `None` for what nobody was named for.
+    pub fn of<'a>(actor: impl Into<Option<&'a ActorRef>>) -> Self {
+        Self {
+            actor: actor.into().cloned(),
+            since: None,
+            until: None,
+            limit: Self::DEFAULT_LIMIT,
+            cursor: None,
+            scope: None,
+        }
+    }
+
+    /// Begun at this instant or later.
+    pub fn since(mut self, at: OffsetDateTime) -> Self {
+        self.since = Some(at);
+        self
+    }
+
+    /// Begun at this instant or earlier.
+    pub fn until(mut self, at: OffsetDateTime) -> Self {
+        self.until = Some(at);
+        self
+    }
+
+    /// At most so many transactions on a page, 1 to 1000; 50 unless said.
+    pub fn limit(mut self, limit: u32) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// Goes on where another page ended.
+    pub fn cursor(mut self, cursor: Cursor) -> Self {
+        self.cursor = Some(cursor);
+        self
+    }
+
+    /// Only what is in this scope. A second scope narrows further.
+    pub fn scope(mut self, scope: &Scope) -> Self {
+        scope::narrow(&mut self.scope, scope);
+        self
+    }
+}
+
+impl Operation for ActorHistory {
+    type Output = Page<LinkedTransaction>;
+
+    fn statement(&self, schema: &Schema) -> Result<Statement, Error> {
+        page_limit(self.limit, Self::MAX_LIMIT)?;
+        let mut conditions = Conditions::default();
+        match &self.actor {
+            Some(actor) => conditions.actor(actor),
+            None => conditions.nobody(),
+        }
+        let mut filters = vec![conditions.search()];
+        if let (Some(since), Some(until)) = (self.since, self.until)
+            && since > until
+        {
+            return Err(Error::invalid_input("since", "is later than until", "Swap the two, or leave one out"));
+        }
+        if let Some(since) = self.since {
+            let at = conditions.param(instant::ceil(since, "since")?);
+            filters.push(format!("t.occurred_at >= {at}::text::timestamptz"));
+        }
+        if let Some(until) = self.until {
+            let at = conditions.param(instant::floor(until, "until")?);
+            filters.push(format!("t.occurred_at <= {at}::text::timestamptz"));
+        }
+        if let Some(cursor) = &self.cursor {
+            let id = conditions.param(cursor.id().to_string());
+            filters.push(format!("t.id < {id}::text::bigint"));
+        }
+        let limit = conditions.param((self.limit + 1).to_string());
+        if let Some(scope) = &self.scope {
+            let mut in_scope = conditions.with_params();
+            scope.conditions(&mut in_scope)?;
+            filters.push(format!(
+                "EXISTS (SELECT FROM {{schema}}.audit_changes AS c WHERE {})",
+                in_scope.of_change_and_transaction(&["c.transaction_id = t.id"]),
+            ));
+            conditions = in_scope;
+        }
+        let sql = format!(
+            "SELECT {LINKED_TRANSACTION}\nFROM (\n    SELECT t.* FROM {{schema}}.audit_transactions AS t\n    WHERE {}\n    \
+             ORDER BY t.id DESC LIMIT {limit}::text::bigint\n) AS t LEFT JOIN {{schema}}.audit_actions AS a ON a.id = t.action_id\n\
+             ORDER BY t.id DESC",
+            filters.join("\n      AND "),
+        );
+        let statement = Statement::new(schema.expand(&expand(&sql)));
+        Ok(conditions.into_params().into_iter().fold(statement, Statement::bind))
+    }
+
+    fn decode(&self, rows: Vec<String>) -> Result<Page<LinkedTransaction>, Error> {
+        let entries: Result<Vec<LinkedTransaction>, Error> =
+            rows.iter().map(|row| decode::row(row, "an audit transaction")).collect();
+        Ok(Page::of(entries?, self.limit, |entry| {
+            Cursor::new(entry.transaction.occurred_at, ChangeId(entry.transaction.id.get()))
+        }))
+    }
+}
+
+impl ScopedRead for ActorHistory {
+    fn in_scope(&self, scope: &Scope) -> Self {
+        self.clone().scope(scope)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    #[test]
+    fn statements() {
+        let actor = ActorRef::user("42").unwrap();
+        let at = datetime!(2026-01-02 03:04:05 UTC);
+        let cursor = "1000645e8f7a3c0000000000000000002a".parse().unwrap();
+        let history = ActorHistory::of(&actor).since(at).until(at).limit(5).cursor(cursor);
+        insta::assert_snapshot!("page", history.statement(&Schema::default()).unwrap().snapshot());
+        let scoped = ActorHistory::of(None).scope(&Scope::meta("tenant", "acme").and(Scope::field("tenant", 1)));
+        insta::assert_snapshot!("nobody_in_scope", scoped.statement(&Schema::default()).unwrap().snapshot());
+    }
+
+    #[test]
+    fn values_out_of_bounds_are_named() {
+        let at = datetime!(2026-01-02 03:04:05 UTC);
+        for (history, setting) in [
+            (ActorHistory::of(None).limit(0), "limit"),
+            (ActorHistory::of(None).since(at).until(at - time::Duration::SECOND), "since"),
+            (ActorHistory::of(None).scope(&Scope::field("", 1)), "scope"),
+        ] {
+            assert_eq!(history.statement(&Schema::default()).unwrap_err().setting(), Some(setting));
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! From filters to conditions on a change `c`, and on the audit transaction `t` it belongs to.
+
+use time::OffsetDateTime;
+
+use super::cursor::Cursor;
+use crate::{ActionId, ActionStatus, ActorKind, ActorRef, ChangeOp, Error, TransactionId, instant};
+
+/// Conditions under construction, with the parameters they use. `{schema}` is filled in by and by.
+#[derive(Default)]
+pub(super) struct Conditions {
+    params: Vec<String>,
+    /// On `c`.
+    change: Vec<String>,
+    /// On `t`.
+    transaction: Vec<OnTransaction>,
+    /// Whether an index finds the transactions.
+    searchable: bool,
+}
+
+/// One condition in two forms.
+struct OnTransaction {
+    /// From which an index finds the transactions.
+    search: String,
+    /// That tells of one transaction whether it is meant, with no more than look-ups by id.
+    check: String,
+}
+
+/// The row of a change's transaction, as `t`. It is looked for around the time of the change first, which is in one or two
+/// partitions, and only then everywhere: a transaction can last.
+pub(super) const LOOK_UP: &str = "(SELECT t.* FROM {schema}.audit_transactions AS t WHERE t.id = c.transaction_id \
+     AND t.occurred_at BETWEEN c.captured_at - interval '24 hours' AND c.captured_at + interval '24 hours' \
+     UNION ALL SELECT t.* FROM {schema}.audit_transactions AS t WHERE t.id = c.transaction_id \
+     AND NOT t.occurred_at BETWEEN c.captured_at - interval '24 hours' AND c.captured_at + interval '24 hours' LIMIT 1) AS t";
+
+impl Conditions {
+    /// No condition yet, but the parameters so far.
+    pub(super) fn with_params(self) -> Self {
+        Self { params: self.params, ..Self::default() }
+    }
+
+    /// Adds a parameter and gives its placeholder, to be followed by a cast.
+    pub(super) fn param(&mut self, value: impl Into<String>) -> String {
+        self.params.push(value.into());
+        format!("${}", self.params.len())
+    }
+
+    /// Adds a parameter of type text.
+    pub(super) fn text(&mut self, value: impl Into<String>) -> String {
+        format!("{}::text", self.param(value))
+    }
+
+    pub(super) fn into_params(self) -> Vec<String> {
+        self.params
+    }
+
+    /// A condition on `c`.
+    pub(super) fn on_change(&mut self, condition: impl Into<String>) {
+        self.change.push(condition.into());
+    }
+
+    /// A condition on `t` that no index helps with.
+    pub(super) fn on_transaction(&mut self, condition: impl Into<String>) {
+        let check = condition.into();
+        self.transaction.push(OnTransaction { search: check.clone(), check });
+    }
+
+    fn search_transaction(&mut self, search: String, check: String) {
+        self.searchable = true;
+        self.transaction.push(OnTransaction { search, check });
+    }
+
+    pub(super) fn ops(&mut self, ops: &[ChangeOp]) {
+        if !ops.is_empty() {
+            let ops: Vec<String> = ops.iter().map(|op| self.text(op.as_str())).collect();
+            self.on_change(format!("c.op IN ({})", ops.join(", ")));
+        }
+    }
+
+    pub(super) fn changed_fields(&mut self, fields: &[String]) {
+        if !fields.is_empty() {
+            let fields: Vec<String> = fields.iter().map(|field| self.text(field)).collect();
+            self.on_change(format!("c.changed_fields && ARRAY[{}]", fields.join(", ")));
+        }
+    }
+
+    pub(super) fn transaction(&mut self, id: TransactionId) {
+        let id = self.param(id.to_string());
+        self.on_change(format!("c.transaction_id = {id}::text::bigint"));
+    }
+
+    pub(super) fn between(
+        &mut self,
+        since: Option<OffsetDateTime>,
+        until: Option<OffsetDateTime>,
+    ) -> Result<(), Error> {
+        if let Some(since) = since {
+            let at = self.param(instant::ceil(since, "since")?);
+            self.on_change(format!("c.captured_at >= {at}::text::timestamptz"));
+        }
+        if let Some(until) = until {
+            let at = self.param(instant::floor(until, "until")?);
+            self.on_change(format!("c.captured_at <= {at}::text::timestamptz"));
+        }
+        Ok(())
+    }
+
+    /// Only changes after this position, in the order newest first.
+    pub(super) fn go_on_after(&mut self, cursor: &Cursor) -> Result<(), Error> {
+        let at = self.param(instant::floor(cursor.captured_at(), "cursor")?);
+        let id = self.param(cursor.id().to_string());
+        self.on_change(format!("(c.captured_at, c.id) < ({at}::text::timestamptz, {id}::text::bigint)"));
+        Ok(())
+    }
+
+    pub(super) fn actor(&mut self, actor: &ActorRef) {
+        let kind = self.text(actor.kind().as_str());
+        let mut condition = format!("t.actor_ref ->> 'type' = {kind}");
+        if actor.kind() != ActorKind::Anonymous {
+            let id = self.text(actor.id().unwrap_or_default());
+            condition.push_str(&format!(" AND t.actor_ref ->> 'id' = {id}"));
+        }
+        if let Some(principal) = actor.principal() {
+            let principal = self.text(principal.to_json());
+            condition.push_str(&format!(" AND t.actor_ref -> 'on_behalf_of' = {principal}::jsonb"));
+        }
+        self.search_transaction(condition.clone(), condition);
+    }
+
+    pub(super) fn nobody(&mut self) {
+        // The first half has the index.
+        let condition = "t.actor_ref ->> 'type' IS NULL AND t.actor_ref IS NULL".to_owned();
+        self.search_transaction(condition.clone(), condition);
+    }
+
+    pub(super) fn action(
+        &mut self,
+        id: Option<ActionId>,
+        name: Option<&str>,
+        category: Option<&str>,
+        status: Option<ActionStatus>,
+    ) {
+        if let Some(id) = id {
+            let id = self.param(id.to_string());
+            let condition = format!("t.action_id = {id}::text::bigint");
+            self.search_transaction(condition.clone(), condition);
+        }
+        let fields = [("name", name), ("category", category), ("status", status.map(ActionStatus::as_str))];
+        let conditions: Vec<String> = fields
+            .into_iter()
+            .filter_map(|(column, value)| value.map(|value| format!("a.{column} = {}", self.text(value))))
+            .collect();
+        if conditions.is_empty() {
+            return;
+        }
+        let conditions = conditions.join(" AND ");
+        let search = format!("t.action_id IN (SELECT a.id FROM {{schema}}.audit_actions AS a WHERE {conditions})");
+        let check =
+            format!("EXISTS (SELECT FROM {{schema}}.audit_actions AS a WHERE a.id = t.action_id AND {conditions})");
+        if name.is_some() {
+            self.search_transaction(search, check);
+        } else {
+            self.transaction.push(OnTransaction { search, check });
+        }
+    }
+
+    pub(super) fn correlation(&mut self, id: &str) {
+        let id = self.text(id);
+        // A union, not OR: each side has its index.
+        let search = format!(
+            "t.id IN (SELECT s.id FROM {{schema}}.audit_transactions AS s WHERE s.correlation_id = {id} UNION \
+             SELECT s.id FROM {{schema}}.audit_actions AS a JOIN {{schema}}.audit_transactions AS s ON s.action_id = a.id \
+             WHERE a.correlation_id = {id})"
+        );
+        let check = format!(
+            "(t.correlation_id = {id} OR EXISTS (SELECT FROM {{schema}}.audit_actions AS a \
+             WHERE a.id = t.action_id AND a.correlation_id = {id}))"
+        );
+        self.search_transaction(search, check);
+    }
+
+    /// The transaction has this id in this column, which has an index.
+    pub(super) fn of_transaction(&mut self, column: &str, id: &str) {
+        let condition = format!("t.{column} = {}", self.text(id));
+        self.search_transaction(condition.clone(), condition);
+    }
+
+    /// Whether an index finds the transactions that are meant.
+    pub(super) fn is_searchable(&self) -> bool {
+        self.searchable
+    }
+
+    /// How the transactions are found.
+    pub(super) fn search(&self) -> String {
+        let all: Vec<&str> = self.transaction.iter().map(|condition| condition.search.as_str()).collect();
+        all.join("\n      AND ")
+    }
+
+    /// These conditions, and all on the change.
+    pub(super) fn of_change<'a>(&'a self, conditions: &[&'a str]) -> String {
+        let mine = self.change.iter().map(String::as_str);
+        conditions.iter().copied().chain(mine).collect::<Vec<_>>().join("\n      AND ")
+    }
+
+    /// The same, and those on its transaction, which is looked up.
+    pub(super) fn of_change_and_transaction(&self, conditions: &[&str]) -> String {
+        if self.transaction.is_empty() {
+            return self.of_change(conditions);
+        }
+        let checks: Vec<&str> = self.transaction.iter().map(|condition| condition.check.as_str()).collect();
+        let look_up = format!("EXISTS (SELECT FROM {LOOK_UP} WHERE {})", checks.join(" AND "));
+        let mut text = self.of_change(conditions);
+        if !text.is_empty() {
+            text.push_str("\n      AND ");
+        }
+        text.push_str(&look_up);
+        text
+    }
+}

@@ -1,0 +1,282 @@
+//! Reading everything there is, in pieces of a bounded size.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::{
+    query::{self, Query, linked_json},
+    row_history::RowHistory,
+    timeline::Timeline,
+};
+use crate::{Error, LinkedChange, Schema, Statement, decode};
+
+/// A read that can have any number of entries, such as a [`Timeline`] without a limit.
+///
+/// An adapter drives it with a [`Reading`]: a cursor of the database, so that it is one snapshot, in constant memory.
+pub trait Streamed {
+    /// One entry.
+    type Item;
+
+    /// The statement, if any, that finds out whether the question can have an answer.
+    ///
+    /// # Errors
+    /// What the read documents.
+    fn probe(&self, schema: &Schema) -> Result<Option<Statement>, Error> {
+        let _ = schema;
+        Ok(None)
+    }
+
+    /// Looks at what [`probe`](Self::probe) found.
+    ///
+    /// # Errors
+    /// What the read documents.
+    fn check(&self, rows: Vec<String>) -> Result<(), Error> {
+        let _ = rows;
+        Ok(())
+    }
+
+    /// The statement that declares the cursor called `name`, an identifier.
+    ///
+    /// # Errors
+    /// What the read documents.
+    fn declare(&self, schema: &Schema, name: &str) -> Result<Statement, Error>;
+
+    /// Reads one row of the cursor.
+    ///
+    /// # Errors
+    /// [`is_unreadable`](Error::is_unreadable) when the row is not what the statement promises.
+    fn item(&self, row: &str) -> Result<Self::Item, Error>;
+}
+
+/// Drives a cursor of the database, whatever runs the statements: ask for the [next statement](Self::next_statement), run
+/// it, and give [its rows](Self::items).
+///
+/// Everything belongs into one transaction, which may be read-only; READ COMMITTED will do.
+///
+/// # Examples
+/// ```
+/// use threadline_core::{Reading, Schema, Timeline};
+///
+/// # fn fetch(_: threadline_core::Statement) -> Result<Vec<String>, threadline_core::Error> { Ok(Vec::new()) }
+/// let schema = Schema::default();
+/// let mut reading = Reading::new(Timeline::new().table("posts")).batch(500);
+/// while let Some(statement) = reading.next_statement(&schema)? {
+///     for change in reading.items(fetch(statement)?)? {
+///         println!("{} {}", change.change.op, change.change.table_name);
+///     }
+/// }
+/// # Ok::<(), threadline_core::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Reading<S> {
+    source: S,
+    name: String,
+    batch: u32,
+    step: Step,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Probe,
+    /// The probe is on its way.
+    Probing,
+    Declare,
+    /// DECLARE is on its way, which has no rows.
+    Declared,
+    Fetch,
+    Close,
+    Done,
+}
+
+impl<S: Streamed> Reading<S> {
+    /// How many rows are fetched at a time unless said otherwise.
+    pub const DEFAULT_BATCH: u32 = 500;
+    /// The most rows that can be fetched at a time.
+    pub const MAX_BATCH: u32 = 100_000;
+
+    /// A reading from the beginning.
+    pub fn new(source: S) -> Self {
+        static READINGS: AtomicU64 = AtomicU64::new(0);
+
+        // Several may be open in one transaction.
+        let name = format!("threadline_{}", READINGS.fetch_add(1, Ordering::Relaxed));
+        Self { source, name, batch: Self::DEFAULT_BATCH, step: Step::Probe }
+    }
+
+    /// Fetches so many rows at a time, 1 to 100,000; 500 unless said.
+    pub fn batch(mut self, rows: u32) -> Self {
+        self.batch = rows.clamp(1, Self::MAX_BATCH);
+        self
+    }
+
+    /// What is read.
+    pub fn source(&self) -> &S {
+        &self.source
+    }
+
+    /// The statement to run next; `None` when everything was read.
+    ///
+    /// # Errors
+    /// What the read documents, before anything runs.
+    pub fn next_statement(&mut self, schema: &Schema) -> Result<Option<Statement>, Error> {
+        if self.step == Step::Probe {
+            self.step = Step::Declare;
+            if let Some(statement) = self.source.probe(schema)? {
+                self.step = Step::Probing;
+                return Ok(Some(statement));
+            }
+        }
+        Ok(match self.step {
+            Step::Probe | Step::Probing | Step::Declare => {
+                let statement = self.source.declare(schema, &self.name)?;
+                self.step = Step::Declared;
+                Some(statement)
+            }
+            Step::Declared | Step::Fetch => {
+                self.step = Step::Fetch;
+                Some(Statement::new(format!("FETCH {} FROM {}", self.batch, self.name)))
+            }
+            Step::Close => {
+                self.step = Step::Done;
+                Some(Statement::new(format!("CLOSE {}", self.name)))
+            }
+            Step::Done => None,
+        })
+    }
+
+    /// The entries in the rows that the statement returned; none for some statements.
+    ///
+    /// # Errors
+    /// As for [`Streamed::check`] and [`Streamed::item`].
+    pub fn items(&mut self, rows: Vec<String>) -> Result<Vec<S::Item>, Error> {
+        if self.step == Step::Probing {
+            self.step = Step::Declare;
+            return self.source.check(rows).map(|()| Vec::new());
+        }
+        if self.step == Step::Fetch && rows.len() < self.batch as usize {
+            self.step = Step::Close;
+        }
+        rows.iter().map(|row| self.source.item(row)).collect()
+    }
+
+    /// Ends the reading: what is left to do closes the cursor.
+    pub fn stop(&mut self) {
+        self.step = match self.step {
+            Step::Probe | Step::Probing | Step::Declare | Step::Done => Step::Done,
+            Step::Declared | Step::Fetch | Step::Close => Step::Close,
+        };
+    }
+}
+
+fn linked_change(row: &str) -> Result<LinkedChange, Error> {
+    decode::row(row, "a change of the trail")
+}
+
+/// Every change that matches, newest first. It has no pages, so no limit and no cursor.
+impl Streamed for Timeline {
+    type Item = LinkedChange;
+
+    fn probe(&self, schema: &Schema) -> Result<Option<Statement>, Error> {
+        Query::probe(schema, self.without_page()?)
+    }
+
+    fn check(&self, rows: Vec<String>) -> Result<(), Error> {
+        query::check(self.filters(), &rows)
+    }
+
+    fn declare(&self, schema: &Schema, name: &str) -> Result<Statement, Error> {
+        Query::new(schema, self.without_page()?)?.declare(name, &format!("{}::text", linked_json()), None)
+    }
+
+    fn item(&self, row: &str) -> Result<LinkedChange, Error> {
+        linked_change(row)
+    }
+}
+
+/// Every change of the row, newest first. Limit and cursor are of pages and do not matter.
+impl Streamed for RowHistory {
+    type Item = LinkedChange;
+
+    fn probe(&self, schema: &Schema) -> Result<Option<Statement>, Error> {
+        Query::probe(schema, self.filters())
+    }
+
+    fn check(&self, rows: Vec<String>) -> Result<(), Error> {
+        query::check(self.filters(), &rows)
+    }
+
+    fn declare(&self, schema: &Schema, name: &str) -> Result<Statement, Error> {
+        Query::new(schema, self.filters())?.declare(name, &format!("{}::text", linked_json()), None)
+    }
+
+    fn item(&self, row: &str) -> Result<LinkedChange, Error> {
+        linked_change(row)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trail::tests::LINKED;
+
+    fn sql(reading: &mut Reading<Timeline>) -> Option<String> {
+        let statement = reading.next_statement(&Schema::default()).unwrap()?;
+        Some(statement.sql().split(' ').next().unwrap().to_owned())
+    }
+
+    #[test]
+    fn statements() {
+        let declare = |timeline: Timeline| timeline.declare(&Schema::default(), "c").unwrap().snapshot();
+        insta::assert_snapshot!("everything", declare(Timeline::new()));
+        insta::assert_snapshot!("tables_and_transactions", declare(Timeline::new().table("posts").request_id("r")));
+        let history = RowHistory::by_id("public", "posts", 7).declare(&Schema::default(), "c").unwrap();
+        insta::assert_snapshot!("row", history.snapshot());
+    }
+
+    #[test]
+    fn it_goes_on_until_a_batch_is_short() {
+        let mut reading = Reading::new(Timeline::new()).batch(2);
+        let two = vec![LINKED.to_owned(), LINKED.to_owned()];
+        assert_eq!(sql(&mut reading).as_deref(), Some("DECLARE"));
+        assert!(reading.items(Vec::new()).unwrap().is_empty());
+        for _ in 0..2 {
+            assert_eq!(sql(&mut reading).as_deref(), Some("FETCH"));
+            assert_eq!(reading.items(two.clone()).unwrap().len(), 2);
+        }
+        assert_eq!(sql(&mut reading).as_deref(), Some("FETCH"));
+        assert_eq!(reading.items(two[..1].to_vec()).unwrap().len(), 1);
+        assert_eq!(sql(&mut reading).as_deref(), Some("CLOSE"));
+        assert!(reading.items(Vec::new()).unwrap().is_empty());
+        assert_eq!(sql(&mut reading), None);
+    }
+
+    #[test]
+    fn a_question_without_an_answer_is_an_error_before_anything_is_read() {
+        let mut reading = Reading::new(Timeline::new().table("posts"));
+        assert_eq!(sql(&mut reading).as_deref(), Some("WITH"));
+        let error = reading.items(vec![r#"{"captured": false, "missing": 0}"#.to_owned()]).unwrap_err();
+        assert!(error.is_not_captured());
+        let mut reading = Reading::new(Timeline::new().table("posts"));
+        sql(&mut reading);
+        reading.items(vec![r#"{"captured": true, "missing": null}"#.to_owned()]).unwrap();
+        assert_eq!(sql(&mut reading).as_deref(), Some("DECLARE"));
+    }
+
+    #[test]
+    fn it_can_be_stopped() {
+        let mut reading = Reading::new(Timeline::new());
+        reading.stop();
+        assert_eq!(sql(&mut reading), None, "nothing is open yet");
+        let mut reading = Reading::new(Timeline::new());
+        sql(&mut reading);
+        reading.stop();
+        assert_eq!(sql(&mut reading).as_deref(), Some("CLOSE"));
+        assert_eq!(sql(&mut reading), None);
+    }
+
+    #[test]
+    fn a_wrong_read_does_not_begin() {
+        let error = Reading::new(Timeline::new().limit(5)).next_statement(&Schema::default()).unwrap_err();
+        assert_eq!(error.setting(), Some("limit"));
+    }
+}
