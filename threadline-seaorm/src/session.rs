@@ -82,7 +82,8 @@ impl Session {
     /// Runs `body` in an audited transaction: committed when it returns `Ok`, rolled back when it returns `Err`, panics
     /// or is cancelled.
     ///
-    /// `body` is an async closure; one that returns a boxed future, as SeaORM's own `transaction` takes it, does too.
+    /// Where SeaORM's own `transaction` takes `|tx| Box::pin(async move { .. })`, this takes `async |tx| { .. }`. The boxed
+    /// form is there too, as `TransactionTrait::transaction(&session, ..)`, for code that is generic over that trait.
     ///
     /// `E` is your error type. It needs `From<threadline_seaorm::Error>`, which [`DbErr`](sea_orm::DbErr) and
     /// `Box<dyn Error + Send + Sync>` have.
