@@ -136,21 +136,6 @@ impl AuditedDatabase {
         self.with(context).record_failure(action).await
     }
 
-    /// What the `audited!` macro expands to.
-    #[doc(hidden)]
-    pub async fn __audited<T, E, F>(
-        &self,
-        context: &AuditContext,
-        action: Option<Action>,
-        body: F,
-    ) -> Result<Outcome<T>, E>
-    where
-        F: AsyncFnOnce(&AuditedTransaction) -> Result<T, E>,
-        E: From<Error>,
-    {
-        self.with(context).audited(action.as_ref(), body).await
-    }
-
     pub(crate) fn shared_schema(&self) -> &Arc<Schema> {
         &self.schema
     }

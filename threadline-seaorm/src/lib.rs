@@ -9,14 +9,12 @@
 //! db.install_manifest(&Manifest::new().table(AuditedTable::new("public", "posts"))).await?;
 //!
 //! let context = AuditContext::new(ActorRef::user("42")?).correlation_id("req-7f3");
-//! let outcome = db
-//!     .transaction(&context, async |tx| {
-//!         tx.record_action(&Action::new("post.published").reason("editor approved")).await?;
-//!         // `tx` is a connection of SeaORM's: post.update(tx), posts::Entity::find().all(tx), ..
-//!         tx.execute_unprepared("UPDATE posts SET title = 'Ship it' WHERE id = 7").await?;
-//!         Ok::<_, threadline_seaorm::Error>(())
-//!     })
-//!     .await?;
+//! let outcome = audited!(db, context, action = "post.published", reason = "editor approved", |tx| {
+//!     // `tx` is a connection of SeaORM's: post.update(tx), posts::Entity::find().all(tx), ..
+//!     tx.execute_unprepared("UPDATE posts SET title = 'Ship it' WHERE id = 7").await?;
+//!     Ok(())
+//! })
+//! .await?;
 //! println!("recorded as {:?}", outcome.transaction_id);
 //!
 //! let page = db.timeline(&Timeline::new().table("posts")).await?;
@@ -32,7 +30,7 @@
 //! | you have | use |
 //! |---|---|
 //! | application state | [`AuditedDatabase`], and [`with`](AuditedDatabase::with) for a [`Session`] per request |
-//! | code that fits in a closure | [`Session::transaction`] |
+//! | code that fits in a closure | [`audited!`], [`Session::transaction`] |
 //! | code that does not | [`Session::begin`] |
 //! | code that may run twice | [`Session::retry`] |
 //! | code that begins by itself: an `ActiveModelEx` that is saved with what belongs to it, functions over `TransactionTrait` | the [`Session`] |
@@ -76,7 +74,7 @@
 //! |---|---|
 //! | an audited transaction: one statement gives the context after BEGIN, which SeaORM sends by itself; before COMMIT one asks for the audit transaction's id, which also finds out whether there is anything to commit | 2 |
 //! | recording an action | 1 |
-//! | the action of the `audited!` macro, which travels with the context | 0 |
+//! | the action of [`audited!`], which travels with the context | 0 |
 //! | an isolation level or an access mode | 0 |
 //! | a nested scope with its own context, compared with a savepoint | 2 |
 //! | a nested scope after an error, a stream, or use as a plain `DatabaseTransaction`: whether the transaction has failed is asked first | 1 |
@@ -106,6 +104,7 @@
 //! This crate chooses neither: enable `runtime-tokio` or another of SeaORM's own features where you depend on SeaORM.
 
 mod attach;
+mod audited;
 mod begin;
 mod connection;
 mod database;

@@ -1,6 +1,6 @@
 //! Scopes inside an audited transaction.
 
-use threadline_core::{Action, AuditContext, Outcome};
+use threadline_core::AuditContext;
 
 use crate::scope::Scope;
 use crate::session::roll_back_or_trace;
@@ -48,31 +48,6 @@ impl AuditedTransaction {
         E: From<Error>,
     {
         nested(&self.0, context, body).await
-    }
-
-    /// Nested scope of the `audited!` macro.
-    #[doc(hidden)]
-    pub async fn __audited<T, E, F>(
-        &self,
-        context: &AuditContext,
-        action: Option<Action>,
-        body: F,
-    ) -> Result<Outcome<T>, E>
-    where
-        F: AsyncFnOnce(&AuditedTransaction) -> Result<T, E>,
-        E: From<Error>,
-    {
-        let scope = AuditedTransaction(self.0.enter(Some(context)).await?);
-        if let Some(action) = &action {
-            scope.record_action(action).await?;
-        }
-        match body(&scope).await {
-            Ok(value) => Ok(Outcome { value, transaction_id: scope.commit().await? }),
-            Err(error) => {
-                roll_back_or_trace(scope).await;
-                Err(error)
-            }
-        }
     }
 }
 

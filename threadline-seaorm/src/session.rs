@@ -109,22 +109,12 @@ impl Session {
         failure::record(self.open(&TransactionOptions::new(), None).await?, action).await
     }
 
-    /// What the `audited!` macro expands to, with the context given here in place of the session's own.
-    #[doc(hidden)]
-    pub async fn __audited<T, E, F>(
-        &self,
-        context: &AuditContext,
-        action: Option<Action>,
-        body: F,
-    ) -> Result<Outcome<T>, E>
-    where
-        F: AsyncFnOnce(&AuditedTransaction) -> Result<T, E>,
-        E: From<Error>,
-    {
-        let session = Self { context: Arc::new(context.clone()), ..self.clone() };
-        session.audited(action.as_ref(), body).await
+    /// The same session with another context.
+    pub(crate) fn under(&self, context: &AuditContext) -> Self {
+        Self { context: Arc::new(context.clone()), ..self.clone() }
     }
 
+    /// Runs the closure form, and records `action` first when there is one.
     pub(crate) async fn audited<F, T, E>(&self, action: Option<&Action>, body: F) -> Result<Outcome<T>, E>
     where
         F: AsyncFnOnce(&AuditedTransaction) -> Result<T, E>,

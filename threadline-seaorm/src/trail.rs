@@ -2,8 +2,11 @@
 
 use std::future::Future;
 
-use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseExecutor, DatabaseTransaction};
-use threadline_core::{AsOf, Json, LinkedChange, Operation, Page, RowHistory, Schema, Timeline};
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DatabaseExecutor, DatabaseTransaction, DbErr, FromQueryResult, QueryResult,
+};
+use threadline_core::{AsOf, Audited, Json, LinkedChange, Operation, Page, RowHistory, RowKey, Schema, Timeline};
+use time::OffsetDateTime;
 
 use crate::begin::Beginning;
 use crate::scope::Scope;
@@ -94,6 +97,84 @@ pub trait Trail: Sync {
     fn as_of_json(&self, query: &AsOf) -> impl Future<Output = Result<Json, Error>> + Send {
         self.run(query)
     }
+
+    /// The row of a model as it was at an instant, decoded by SeaORM from columns of the table's own types.
+    ///
+    /// `R` is an entity's `Model`, or a struct of your own with some of the columns. Fields of masked and excluded columns
+    /// must be `Option`, and are `None`. Enums are read as text, as SeaORM reads them; another `select_as` is not known here.
+    ///
+    /// # Errors
+    /// What [`AsOf`] and [`AsOf::row_statement`] document, and as for [`run`](Self::run).
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use threadline_core::{Audited, AuditedTable, ModelColumn};
+    /// use threadline_seaorm::Trail;
+    ///
+    /// #[derive(sea_orm::FromQueryResult)]
+    /// struct Post {
+    ///     id: i64,
+    ///     title: String,
+    /// }
+    /// # // What `#[derive(Audited)]` writes.
+    /// # impl Audited for Post {
+    /// #     fn audited_table() -> AuditedTable { AuditedTable::new("public", "posts") }
+    /// #     fn columns() -> &'static [ModelColumn] {
+    /// #         &const { [ModelColumn::new("id").key(), ModelColumn::new("title")] }
+    /// #     }
+    /// # }
+    ///
+    /// # async fn example(
+    /// #     connection: sea_orm::DatabaseConnection,
+    /// #     yesterday: time::OffsetDateTime,
+    /// # ) -> Result<(), threadline_seaorm::Error> {
+    /// let post = connection.as_of::<Post>(7, yesterday).await?;
+    /// println!("it was called {}", post.title);
+    /// # Ok(())
+    /// # }
+    /// ```
+    fn as_of<R>(
+        &self,
+        key: impl Into<RowKey> + Send,
+        at: OffsetDateTime,
+    ) -> impl Future<Output = Result<R, Error>> + Send
+    where
+        R: Audited + FromQueryResult + Send,
+    {
+        let as_of = AsOf::model::<R>(key, at);
+        async move { row(self.__reading().await?, &self.__schema(), &as_of).await }
+    }
+
+    /// As [`as_of`](Self::as_of), with the kernel in this schema.
+    ///
+    /// # Errors
+    /// As for [`as_of`](Self::as_of).
+    fn as_of_in<R>(
+        &self,
+        schema: &Schema,
+        key: impl Into<RowKey> + Send,
+        at: OffsetDateTime,
+    ) -> impl Future<Output = Result<R, Error>> + Send
+    where
+        R: Audited + FromQueryResult + Send,
+    {
+        let as_of = AsOf::model::<R>(key, at);
+        async move { row(self.__reading().await?, schema, &as_of).await }
+    }
+}
+
+/// A row as it was, in two steps: the image, then the row made of it.
+async fn row<R>(reading: Reading<'_>, schema: &Schema, as_of: &AsOf) -> Result<R, Error>
+where
+    R: Audited + FromQueryResult + Send,
+{
+    let image = as_of.decode(reading.fetch(&as_of.statement(schema)?, schema).await?)?;
+    let enums = reading.fetch(&wire::enums(schema, &R::audited_table())?, schema).await?;
+    let statement = wire::with_enums_as_text(as_of.row_statement(schema, &image, R::columns())?, R::columns(), &enums)?;
+    let row = reading.one(&statement, schema).await?;
+    let model = R::from_query_result(&row, "")?;
+    reading.end().await?;
+    Ok(model)
 }
 
 /// Where a read runs.
@@ -132,6 +213,18 @@ impl Reading<'_> {
             Place::Mock(connection) => wire::fetch(*connection, statement).await,
         };
         rows.map_err(|error| Error::from_own_statement(error, schema))
+    }
+
+    async fn one(&self, statement: &threadline_core::Statement, schema: &Schema) -> Result<QueryResult, Error> {
+        let statement = wire::to_seaorm(statement);
+        let row = match &self.0 {
+            Place::Alone(tx) => tx.query_one_raw(statement).await,
+            Place::Within(tx) => tx.query_one_raw(statement).await,
+            Place::Audited(scope) => scope.forward(scope.plain().query_one_raw(statement)).await,
+            Place::Mock(connection) => connection.query_one_raw(statement).await,
+        };
+        let row = row.map_err(|error| Error::from_own_statement(error, schema))?;
+        Ok(row.ok_or_else(|| DbErr::RecordNotFound("a row made of its image".to_owned()))?)
     }
 
     async fn end(self) -> Result<(), Error> {

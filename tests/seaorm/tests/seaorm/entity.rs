@@ -2,9 +2,11 @@
 
 pub(crate) mod posts {
     use sea_orm::entity::prelude::*;
+    use threadline_macros::Audited;
 
-    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Audited)]
     #[sea_orm(table_name = "posts")]
+    #[audited(crate = "threadline_core")]
     pub(crate) struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
         pub(crate) id: i64,
@@ -20,10 +22,12 @@ pub(crate) mod posts {
 
 pub(crate) mod authors {
     use sea_orm::entity::prelude::*;
+    use threadline_macros::Audited;
 
     #[sea_orm::model]
-    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Audited)]
     #[sea_orm(table_name = "authors")]
+    #[audited(crate = "threadline_core")]
     pub(crate) struct Model {
         #[sea_orm(primary_key)]
         pub(crate) id: i32,

@@ -5,6 +5,7 @@ use std::fmt;
 
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, DbErr, EntityTrait, IntoActiveModel};
 use threadline_seaorm::prelude::*;
+use time::OffsetDateTime;
 
 use crate::entity::{authors, posts};
 use crate::support::Target;
@@ -64,21 +65,25 @@ impl From<std::num::ParseIntError> for AppError {
 /// Publishes a post and lets the billing service's account open an author page for it.
 async fn publish(state: AppState, context: AuditContext, id: String) -> Result<Outcome<posts::Model>, AppError> {
     let billing = AuditContext::new(ActorRef::service_account("billing")?);
-    state
-        .db
-        .transaction(&context, async |tx| {
-            tx.record_action(&Action::new("post.published").reason("editor approved")).await?;
-            let post = posts::Entity::find_by_id(id.parse::<i64>()?).one(tx).await?.ok_or(AppError::NotFound)?;
-            let mut post = post.into_active_model();
-            post.published = Set(true);
-            let post = post.update(tx).await?;
-            tx.nested(Some(&billing), async |tx| {
-                authors::ActiveModel { name: Set(post.title.clone()), ..Default::default() }.insert(tx).await
-            })
-            .await?;
-            Ok(post)
+    audited!(state.db, context, action = "post.published", reason = "editor approved", |tx| {
+        let post = posts::Entity::find_by_id(id.parse::<i64>()?).one(tx).await?.ok_or(AppError::NotFound)?;
+        let mut post = post.into_active_model();
+        post.published = Set(true);
+        let post = post.update(tx).await?;
+        audited!(tx, billing, |tx| {
+            authors::ActiveModel { name: Set(post.title.clone()), ..Default::default() }.insert(tx).await?;
+            Ok(())
         })
-        .await
+        .await?;
+        Ok(post)
+    })
+    .await
+}
+
+/// Whether a post was published at an instant.
+async fn was_published(state: &AppState, id: i64, at: OffsetDateTime) -> Result<bool, AppError> {
+    let post: posts::Model = state.db.as_of(id, at).await?;
+    Ok(post.published)
 }
 
 fn in_a_spawned_task<F: Future + Send + 'static>(future: F) -> tokio::task::JoinHandle<F::Output>
@@ -95,6 +100,7 @@ async fn a_handler_reads_as_seaorm() {
     let state = AppState { db: target.audited(2) };
     let context = AuditContext::new(ActorRef::user("42").unwrap()).correlation_id("req-7f3");
 
+    let before = OffsetDateTime::now_utc();
     let outcome = in_a_spawned_task(publish(state.clone(), context.clone(), "7".to_owned())).await.unwrap().unwrap();
     assert!(outcome.value.published);
     assert!(outcome.transaction_id.is_some());
@@ -102,6 +108,9 @@ async fn a_handler_reads_as_seaorm() {
         target.trail(),
         ["posts insert 7 - -", "posts update 7 42 post.published", "authors insert 1 billing -",]
     );
+
+    assert!(!was_published(&state, 7, before).await.unwrap());
+    assert!(was_published(&state, 7, OffsetDateTime::now_utc()).await.unwrap());
 
     let error = publish(state.clone(), context.clone(), "seven".to_owned()).await.unwrap_err();
     assert!(matches!(error, AppError::BadRequest(_)), "{error}");

@@ -2,6 +2,7 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod as_of;
 mod attach;
 mod attribution;
 mod cancellation;
@@ -15,6 +16,7 @@ mod installing;
 mod migrations;
 mod mock;
 mod nested;
+mod probes;
 mod reading;
 mod retrying;
 mod round_trips;
