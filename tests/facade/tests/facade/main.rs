@@ -3,6 +3,7 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod names;
 mod on_diesel;
 mod on_diesel_async;
 mod on_seaorm;
