@@ -116,6 +116,7 @@ impl From<&threadline_core::Error> for Failure {
             | "never_existed"
             | "moved_key"
             | "not_found"
+            | "output_failed"
             | "before_horizon"
             | "image_unavailable"
             | "append_only"

@@ -100,6 +100,8 @@ kinds! {
     SchemaChanged, "schema_changed", is_schema_changed;
     /// What was asked for by its id is not in the trail.
     NotFound, "not_found", is_not_found;
+    /// What was read could not be written where it should go.
+    OutputFailed, "output_failed", is_output_failed;
     /// The connection broke during COMMIT: whether the work was committed is not known.
     UnknownCommit, "unknown_commit", is_unknown_commit;
     /// An operation that must own its transaction was started inside another one.
@@ -179,6 +181,14 @@ impl Error {
             format!("the kernel is not installed in schema {}, or is too old", schema.quoted()),
         )
         .remedy_text("Install or upgrade it with `threadline install`, or name the schema it lives in")
+    }
+
+    /// An export could not be written; for adapters.
+    #[must_use]
+    pub fn output_failed(source: impl Into<Source>) -> Self {
+        Self::new(Kind::OutputFailed, "what was read could not be written")
+            .remedy_text("Look at the cause, and begin again: what was written so far is not all")
+            .with_source(source)
     }
 
     pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {

@@ -2,13 +2,13 @@
 
 use std::future::Future;
 
-use futures_util::stream::{Stream, try_unfold};
+use futures_util::stream::{Stream, TryStreamExt, try_unfold};
 use sqlx::postgres::PgRow;
 use sqlx::{FromRow, PgConnection};
 use threadline_core::{
-    ActorHistory, AsOf, Audited, ChangeCount, Correlation, CorrelationBundle, CountChanges, Incident, IncidentBundle,
-    Json, LinkedChange, LinkedTransaction, Operation, Page, Reading, RowHistory, RowKey, Schema, Statement, Streamed,
-    Timeline, TransactionId, TransactionLookup,
+    ActorHistory, AsOf, Audited, ChangeCount, Correlation, CorrelationBundle, CountChanges, Export, ExportPiece,
+    ExportSummary, Exporting, Incident, IncidentBundle, Json, LinkedChange, LinkedTransaction, Operation, Page,
+    Reading, RowHistory, RowKey, Schema, Statement, Streamed, Timeline, TransactionId, TransactionLookup,
 };
 use time::OffsetDateTime;
 
@@ -166,6 +166,64 @@ pub trait Trail: Reach {
         })
     }
 
+    /// The changes that match, written as CSV or JSON: pieces to write, and at last how many there were. One snapshot, in
+    /// constant memory.
+    ///
+    /// The items are errors as for [`run`](Self::run), and as [`Export`] documents; the stream ends after the first.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use futures_util::TryStreamExt;
+    /// use threadline_core::{Export, ExportPiece, Timeline};
+    /// use threadline_sqlx::Trail;
+    /// use tokio::io::{AsyncWrite, AsyncWriteExt};
+    ///
+    /// # async fn example(pool: sqlx::PgPool, mut file: impl AsyncWrite + Unpin) -> Result<(), Box<dyn std::error::Error>> {
+    /// let export = Export::new(Timeline::new().table("posts")).all_rows();
+    /// let mut pieces = std::pin::pin!(pool.export(export));
+    /// while let Some(piece) = pieces.try_next().await? {
+    ///     match piece {
+    ///         ExportPiece::Bytes(bytes) => file.write_all(&bytes).await?,
+    ///         ExportPiece::Done(summary) => println!("{} changes", summary.returned_count),
+    ///         _ => {}
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    fn export(self, export: Export) -> impl Stream<Item = Result<ExportPiece, Error>> + Send {
+        let schema = self.kernel();
+        try_unfold((Exported::NotYet(self, Box::new(Exporting::new(export))), schema), |(state, schema)| async move {
+            let next = next_piece(state, &schema).await?;
+            Ok(next.map(|(piece, state)| (piece, (state, schema))))
+        })
+    }
+
+    /// As [`export`](Self::export), written to something that blocks: a file, a buffer, the standard output.
+    ///
+    /// # Errors
+    /// [`is_output_failed`](threadline_core::Error::is_output_failed) when it cannot be written, and as for
+    /// [`export`](Self::export).
+    fn export_to<W>(self, export: Export, mut writer: W) -> impl Future<Output = Result<ExportSummary, Error>> + Send
+    where
+        W: std::io::Write + Send,
+    {
+        async move {
+            let failed = |error: std::io::Error| threadline_core::Error::output_failed(error);
+            let mut pieces = std::pin::pin!(self.export(export));
+            let mut summary = None;
+            while let Some(piece) = pieces.try_next().await? {
+                match piece {
+                    ExportPiece::Bytes(bytes) => writer.write_all(&bytes).map_err(failed)?,
+                    ExportPiece::Done(done) => summary = Some(done),
+                    _ => {}
+                }
+            }
+            writer.flush().map_err(failed)?;
+            Ok(summary.ok_or_else(|| failed(std::io::ErrorKind::UnexpectedEof.into()))?)
+        }
+    }
+
     /// A row as it was at an instant, as JSON.
     ///
     /// # Errors
@@ -310,6 +368,39 @@ where
                 ready = reading.items(rows)?.into_iter();
                 Streaming::Open { opened, reading, ready }
             }
+        };
+    }
+}
+
+/// Where an export is.
+enum Exported<H: Reach> {
+    NotYet(H, Box<Exporting>),
+    Open(H::Opened, Box<Exporting>),
+    Done(ExportSummary),
+    Over,
+}
+
+async fn next_piece<H: Reach>(
+    mut state: Exported<H>,
+    schema: &Schema,
+) -> Result<Option<(ExportPiece, Exported<H>)>, Error> {
+    loop {
+        state = match state {
+            Exported::NotYet(handle, exporting) => Exported::Open(handle.open().await?, exporting),
+            Exported::Open(mut opened, mut exporting) => {
+                let Some(statement) = exporting.next_statement(schema)? else {
+                    opened.close().await?;
+                    let (end, summary) = exporting.finish()?;
+                    return Ok(Some((ExportPiece::Bytes(end), Exported::Done(summary))));
+                };
+                let chunk = exporting.chunk(fetch(opened.connection(), schema, &statement).await?)?;
+                if !chunk.is_empty() {
+                    return Ok(Some((ExportPiece::Bytes(chunk), Exported::Open(opened, exporting))));
+                }
+                Exported::Open(opened, exporting)
+            }
+            Exported::Done(summary) => return Ok(Some((ExportPiece::Done(summary), Exported::Over))),
+            Exported::Over => return Ok(None),
         };
     }
 }

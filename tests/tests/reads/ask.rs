@@ -8,11 +8,12 @@ use futures_util::TryStreamExt;
 use serde_json::Value;
 use threadline::sqlx::Trail;
 use threadline::{
-    ActionId, ActionStatus, ActorHistory, ActorRef, AsOf, ChangeDiff, ChangeOp, Correlation, CountChanges, Incident,
-    LinkedChange, RowHistory, RowKey, Scope, Timeline, TransactionId,
+    ActionId, ActionStatus, ActorHistory, ActorRef, AsOf, ChangeDiff, ChangeOp, Correlation, CountChanges, Export,
+    Incident, LinkedChange, RowHistory, RowKey, Scope, Timeline, TransactionId,
 };
 use time::{Duration, OffsetDateTime};
 
+use crate::exports::export_agrees;
 use crate::history::{Bounds, Then, Wanted, value};
 use crate::world::{ACTIONS, CATEGORIES, TENANTS, Table, WORLD, World, actors, an_id};
 
@@ -235,9 +236,12 @@ impl World {
             (count.count, count.is_capped()),
             ((expected.len() as u64).min(cap.into()), expected.len() > cap as usize)
         );
-        let streamed: Vec<LinkedChange> = self.db.stream(timeline).try_collect().await.unwrap();
+        let streamed: Vec<LinkedChange> = self.db.stream(timeline.clone()).try_collect().await.unwrap();
         assert_eq!(ids(&streamed), ids(&expected), "{wanted:?}");
         assert_eq!(streamed, expected);
+        let max_rows = self.random.u64(1..12);
+        let export = Export::new(timeline).max_rows(max_rows);
+        export_agrees(&self.db, export, &expected[..expected.len().min(max_rows as usize)], expected.len()).await;
     }
 
     pub(crate) async fn ask_row_history(&mut self) {

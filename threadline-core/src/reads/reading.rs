@@ -44,7 +44,7 @@ pub trait Streamed {
     ///
     /// # Errors
     /// [`is_unreadable`](Error::is_unreadable) when the row is not what the statement promises.
-    fn item(&self, row: &str) -> Result<Self::Item, Error>;
+    fn item(&self, row: String) -> Result<Self::Item, Error>;
 }
 
 /// Drives a cursor of the database, whatever runs the statements: ask for the [next statement](Self::next_statement), run
@@ -156,7 +156,7 @@ impl<S: Streamed> Reading<S> {
         if self.step == Step::Fetch && rows.len() < self.batch as usize {
             self.step = Step::Close;
         }
-        rows.iter().map(|row| self.source.item(row)).collect()
+        rows.into_iter().map(|row| self.source.item(row)).collect()
     }
 
     /// Ends the reading: what is left to do closes the cursor.
@@ -188,8 +188,8 @@ impl Streamed for Timeline {
         Query::new(schema, self.without_page()?)?.declare(name, &format!("{}::text", linked_json()), None)
     }
 
-    fn item(&self, row: &str) -> Result<LinkedChange, Error> {
-        linked_change(row)
+    fn item(&self, row: String) -> Result<LinkedChange, Error> {
+        linked_change(&row)
     }
 }
 
@@ -209,8 +209,8 @@ impl Streamed for RowHistory {
         Query::new(schema, self.filters())?.declare(name, &format!("{}::text", linked_json()), None)
     }
 
-    fn item(&self, row: &str) -> Result<LinkedChange, Error> {
-        linked_change(row)
+    fn item(&self, row: String) -> Result<LinkedChange, Error> {
+        linked_change(&row)
     }
 }
 

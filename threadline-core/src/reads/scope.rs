@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::conditions::Conditions;
 use crate::{
-    Error, Operation,
+    Error,
     bounds::{self, Limit},
 };
 
@@ -120,7 +120,7 @@ impl Scope {
     message = "`{Self}` cannot be read in a scope",
     note = "say `unscoped()` on the handle to read it without one"
 )]
-pub trait ScopedRead: Operation + Clone {
+pub trait ScopedRead: Clone {
     /// The same read, of what is in scope. A second scope narrows further.
     #[must_use]
     fn in_scope(&self, scope: &Scope) -> Self;
