@@ -101,7 +101,7 @@ pub trait Trail: Sync {
     /// The row of a model as it was at an instant, decoded by SeaORM from columns of the table's own types.
     ///
     /// `R` is an entity's `Model`, or a struct of your own with some of the columns. Fields of masked and excluded columns
-    /// must be `Option`, and are `None`. Enums are read as text, as SeaORM reads them; another `select_as` is not known here.
+    /// must be `Option`, and are `None`. A column's `select_as` is not known here: the field has to decode the column itself.
     ///
     /// # Errors
     /// What [`AsOf`] and [`AsOf::row_statement`] document, and as for [`run`](Self::run).
@@ -169,9 +169,7 @@ where
     R: Audited + FromQueryResult + Send,
 {
     let image = as_of.decode(reading.fetch(&as_of.statement(schema)?, schema).await?)?;
-    let enums = reading.fetch(&wire::enums(schema, &R::audited_table())?, schema).await?;
-    let statement = wire::with_enums_as_text(as_of.row_statement(schema, &image, R::columns())?, R::columns(), &enums)?;
-    let row = reading.one(&statement, schema).await?;
+    let row = reading.one(&as_of.row_statement(schema, &image, R::columns())?, schema).await?;
     let model = R::from_query_result(&row, "")?;
     reading.end().await?;
     Ok(model)

@@ -1,10 +1,7 @@
 //! How our statements reach the server: with bound parameters, so that no value of theirs is part of a logged text.
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseConnectionType, DbBackend, DbErr, Value};
-use threadline_core::{
-    Action, AuditContext, AuditedTable, ModelColumn, Operation, RecordAction, Schema, Statement, TransactionOptions,
-    quote_identifier,
-};
+use threadline_core::{Action, AuditContext, Operation, RecordAction, Schema, Statement, TransactionOptions};
 
 use crate::Error;
 
@@ -90,44 +87,6 @@ fn shifted(sql: &str, by: usize) -> String {
         }
     }
     text
-}
-
-/// The statement that finds a table's columns of enums and of arrays of them, each with what it is to be read as in front.
-pub(crate) fn enums(schema: &Schema, table: &AuditedTable) -> Result<Statement, threadline_core::Error> {
-    let sql = format!(
-        "SELECT pg_catalog.concat(CASE t.typtype WHEN 'e' THEN 'text ' ELSE 'text[] ' END, a.attname) \
-         FROM pg_catalog.pg_attribute AS a \
-         JOIN pg_catalog.pg_type AS t ON t.oid OPERATOR(pg_catalog.=) {}.base_type(a.atttypid) \
-         LEFT JOIN pg_catalog.pg_type AS e ON e.oid OPERATOR(pg_catalog.=) t.typelem \
-         WHERE a.attrelid OPERATOR(pg_catalog.=) pg_catalog.to_regclass($1::text) AND NOT a.attisdropped \
-         AND 'e' IN (t.typtype, e.typtype)",
-        schema.quoted()
-    );
-    let name = format!("{}.{}", quote_identifier(&table.schema)?, quote_identifier(&table.table)?);
-    Ok(Statement::new(sql).bind(name))
-}
-
-/// The statement that reads these columns, with enums as text: SeaORM selects and decodes them so.
-pub(crate) fn with_enums_as_text(
-    statement: Statement,
-    columns: &[ModelColumn],
-    enums: &[String],
-) -> Result<Statement, threadline_core::Error> {
-    let cast_of = |column: &ModelColumn| {
-        enums.iter().find_map(|entry| entry.split_once(' ').filter(|(_, name)| *name == column.name()))
-    };
-    if !columns.iter().any(|column| cast_of(column).is_some()) {
-        return Ok(statement);
-    }
-    let columns = columns.iter().map(|column| {
-        let name = quote_identifier(column.name())?;
-        Ok(match cast_of(column) {
-            Some((cast, _)) => format!("typed.{name}::{cast} AS {name}"),
-            None => format!("typed.{name}"),
-        })
-    });
-    let columns = columns.collect::<Result<Vec<_>, threadline_core::Error>>()?.join(", ");
-    Ok(with_params(format!("SELECT {columns} FROM ({}) AS typed", statement.sql()), &[&statement]))
 }
 
 /// The statement that gives an open transaction these options; `None` when they say nothing.

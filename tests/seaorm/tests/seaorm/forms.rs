@@ -173,3 +173,25 @@ async fn functions_of_the_users_take_it() {
     assert_eq!(trail.len(), 5);
     assert!(trail.iter().all(|change| change.ends_with(" 42 -")), "{trail:?}");
 }
+
+/// A restricted transaction keeps the one inside to itself and refuses raw statements, so it cannot be audited. What it
+/// would allow runs on the audited one.
+#[tokio::test]
+async fn a_restricted_connection_decides_and_an_audited_transaction_runs() {
+    use sea_orm::QueryTrait;
+    use sea_orm::rbac::{RbacEngine, RbacSnapshot, RbacUserId};
+
+    let target = Target::new();
+    let connection = target.connection(1);
+    connection.replace_rbac(RbacEngine::from_snapshot(RbacSnapshot::danger_unrestricted()));
+    let restricted = connection.restricted_for(RbacUserId(0)).unwrap();
+    let post = posts::ActiveModel { id: Set(1), title: Set("a".to_owned()), published: Set(false) };
+    let query = posts::Entity::insert(post).into_query();
+    let tx = threadline_seaorm::AuditedDatabase::new(connection).begin(&user("42")).await.unwrap();
+    restricted.user_can_run(&query).unwrap();
+    tx.execute(&query).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(target.trail(), ["posts insert 1 42 -"]);
+    let refused = restricted.begin().await.unwrap().execute_unprepared("SELECT 1").await.unwrap_err();
+    assert!(matches!(refused, DbErr::RbacError(_)), "{refused}");
+}

@@ -217,12 +217,15 @@ async fn a_savepoint_of_seaorm_inherits_the_context() {
 #[tokio::test]
 async fn an_open_scope_keeps_its_transaction_from_being_committed() {
     let target = Target::new();
-    let db = target.audited(1);
+    let (db, proxy) = target.held().await;
     let tx = db.begin(&user("42")).await.unwrap();
     insert_post(&tx, 1).await.unwrap();
     let scope = tx.begin().await.unwrap();
+    proxy.round_trips();
     let error = tx.commit().await.unwrap_err();
     assert!(error.is_rolled_back(), "{error}");
+    // Not after a look at the transaction: what is still going on inside could fail it between the look and COMMIT.
+    assert_eq!(proxy.round_trips(), 0);
     insert_post(&scope, 2).await.unwrap();
     scope.commit().await.unwrap();
     assert!(is_clean(db.unaudited()).await);
@@ -291,6 +294,8 @@ async fn a_scope_in_a_failed_transaction_never_turns_into_autocommit() {
         assert!(error.is_rolled_back(), "{error}");
         assert!(tx.begin().await.is_err());
         assert!(insert_post(&tx, 2).await.is_err());
+        let plain: &DatabaseTransaction = &tx;
+        assert!(insert_post(plain, 3).await.is_err());
         assert!(tx.commit().await.unwrap_err().is_rolled_back());
         assert!(is_clean(db.unaudited()).await);
     }
