@@ -1,4 +1,5 @@
 //! A derive that reads another macro's attributes must name things as that macro does: each ORM is asked what it calls them.
+#![allow(non_snake_case, reason = "names that are awkward")]
 
 use sea_orm::{EntityTrait, IdenStatic, Iterable, PrimaryKeyToColumn};
 use threadline::{Audited, AuditedTable, ModelColumn};
@@ -19,7 +20,6 @@ fn assert_same_names<M: Audited, E: EntityTrait>(entity: E) {
 /// An entity with awkward names, in the old format.
 macro_rules! entity {
     ($name:ident, #[sea_orm($($on_struct:tt)*)]) => {
-        #[allow(non_snake_case, dead_code, reason = "names that are awkward")]
         mod $name {
             use sea_orm::entity::prelude::*;
             use threadline::Audited;
@@ -126,7 +126,6 @@ macro_rules! row {
             #[derive(sqlx::FromRow, threadline::Audited)]
             $(#[sqlx($($on_struct)*)])?
             #[audited(table = "odd names")]
-            #[allow(non_snake_case, reason = "names that are awkward")]
             struct Row {
                 blog_id: i32,
                 #[sqlx(rename = "No.")]
