@@ -39,7 +39,7 @@
 //! | a part that may fail alone | Diesel's own `transaction` in the closure, or [`AuditDsl::nested`] |
 //! | a transaction that somebody else opened, a data migration | [`attach`] |
 //! | an operation whose failure is worth recording | [`Session::on_error_record`], [`AuditDsl::record_failure`] |
-//! | a question about the past | [`Trail`] |
+//! | a question about the past | [`Trail`], and [`Trail::stream`] for all there is |
 //! | a query of your own over the trail | [`trail`] |
 //! | migrations | [`migrations`] |
 //! | code that calls Diesel's `transaction` and shall not know | `AuditedConnection`, feature `connection` |
@@ -98,6 +98,7 @@ mod attach;
 mod connection;
 mod deadlock;
 mod dsl;
+mod entries;
 mod error;
 mod failure;
 mod install;
@@ -120,6 +121,7 @@ pub use connection::AuditedConnection;
 #[doc(hidden)]
 pub use connection::AuditedTransactionManager;
 pub use dsl::AuditDsl;
+pub use entries::Entries;
 pub use error::{Error, is_serialization_failure};
 pub use install::{apply, enable, install, install_manifest, uninstall};
 #[doc(hidden)]

@@ -4,11 +4,15 @@ use diesel::RunQueryDsl;
 use diesel::connection::LoadConnection;
 use diesel::deserialize::QueryableByName;
 use diesel::pg::Pg;
-use threadline_core::{AsOf, Audited, Json, LinkedChange, Operation, Page, RowHistory, RowKey, Schema, Timeline};
+use threadline_core::{
+    ActorHistory, AsOf, Audited, ChangeCount, Correlation, CorrelationBundle, CountChanges, Incident, IncidentBundle,
+    Json, LinkedChange, LinkedTransaction, Operation, Page, RowHistory, RowKey, Schema, Streamed, Timeline,
+    TransactionId, TransactionLookup,
+};
 use time::OffsetDateTime;
 
 use crate::statement::bound;
-use crate::{Error, wire};
+use crate::{Entries, Error, wire};
 
 /// Runs operations that read the trail, on any connection to PostgreSQL.
 ///
@@ -72,6 +76,83 @@ pub trait Trail: LoadConnection<Backend = Pg> {
     /// What [`RowHistory`] documents, and as for [`run`](Self::run).
     fn row_history(&mut self, query: &RowHistory) -> Result<Page<LinkedChange>, Error> {
         self.run(query)
+    }
+
+    /// How many changes match, counted up to a cap.
+    ///
+    /// # Errors
+    /// What [`CountChanges`] documents, and as for [`run`](Self::run).
+    fn count_changes(&mut self, query: &CountChanges) -> Result<ChangeCount, Error> {
+        self.run(query)
+    }
+
+    /// An audit transaction and its action, by the id that an [`Outcome`](threadline_core::Outcome) carries.
+    ///
+    /// # Errors
+    /// [`is_not_found`](threadline_core::Error::is_not_found) when there is none, and as for [`run`](Self::run).
+    fn find_transaction(&mut self, id: TransactionId) -> Result<LinkedTransaction, Error> {
+        self.run(&TransactionLookup::new(id))
+    }
+
+    /// Everything about one audit transaction: who, why, and what it changed.
+    ///
+    /// # Errors
+    /// What [`Incident`] documents, and as for [`run`](Self::run).
+    fn incident(&mut self, query: &Incident) -> Result<IncidentBundle, Error> {
+        self.run(query)
+    }
+
+    /// What was recorded under one correlation id: actions and changes.
+    ///
+    /// # Errors
+    /// What [`Correlation`] documents, and as for [`run`](Self::run).
+    fn correlation(&mut self, query: &Correlation) -> Result<CorrelationBundle, Error> {
+        self.run(query)
+    }
+
+    /// A page of the audit transactions of one actor, newest first.
+    ///
+    /// # Errors
+    /// What [`ActorHistory`] documents, and as for [`run`](Self::run).
+    fn actor_history(&mut self, query: &ActorHistory) -> Result<Page<LinkedTransaction>, Error> {
+        self.run(query)
+    }
+
+    /// Every entry of a read that can have any number of them, such as a [`Timeline`] without a limit, in the order of its
+    /// pages: one snapshot, in constant memory.
+    ///
+    /// # Errors
+    /// Diesel's, when no transaction can be begun. The entries are errors as for [`run`](Self::run), and as the read
+    /// documents.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use threadline_diesel::prelude::*;
+    ///
+    /// # fn example(conn: &mut diesel::PgConnection) -> Result<(), threadline_diesel::Error> {
+    /// for entry in conn.stream(Timeline::new().table("posts"))? {
+    ///     let change = entry?.change;
+    ///     println!("{} {:?}", change.op, change.table_pk);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    fn stream<S>(&mut self, read: S) -> Result<Entries<'_, Self, S>, Error>
+    where
+        S: Streamed,
+    {
+        self.stream_in(&Schema::default(), read)
+    }
+
+    /// As [`stream`](Self::stream), with the kernel in this schema.
+    ///
+    /// # Errors
+    /// As for [`stream`](Self::stream).
+    fn stream_in<S>(&mut self, schema: &Schema, read: S) -> Result<Entries<'_, Self, S>, Error>
+    where
+        S: Streamed,
+    {
+        Entries::begin(self, schema, read)
     }
 
     /// A row as it was at an instant, as JSON.

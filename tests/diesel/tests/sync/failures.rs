@@ -64,9 +64,10 @@ fn a_refused_commit_is_recorded(target: &Target) {
 
 fn an_unknown_commit_is_not_recorded(target: &Target) {
     let (mut conn, proxy, _runtime) = target.through_proxy();
+    let name = format!("post.publish unknown at {}", target.url);
     let error: Error = conn
         .with(&user("42"))
-        .on_error_record(Action::new("post.publish"))
+        .on_error_record(Action::new(&name))
         .transaction(|conn| {
             insert_post(conn, 1)?;
             proxy.break_at_commit();
@@ -75,6 +76,7 @@ fn an_unknown_commit_is_not_recorded(target: &Target) {
         .unwrap_err();
     assert!(error.is_unknown_commit());
     assert_eq!(target.actions(), [""; 0]);
+    assert!(!SEEN.lock().unwrap().iter().any(|event| event.contains(&name)), "it was not even tried");
 }
 
 fn a_success_records_nothing(target: &Target) {

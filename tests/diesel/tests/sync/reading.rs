@@ -1,7 +1,9 @@
 //! Reading the trail on every connection.
 
 use diesel::prelude::*;
-use threadline_core::{ChangeOp, CreatePartitions, InstalledVersion, Schema, kernel};
+use threadline_core::{
+    ActorHistory, ChangeOp, Correlation, CountChanges, CreatePartitions, Incident, InstalledVersion, Schema, kernel,
+};
 use threadline_diesel::Error;
 use threadline_diesel::prelude::*;
 use time::OffsetDateTime;
@@ -10,6 +12,10 @@ use crate::support::{Target, has_transaction, insert_post, on_both, run, text, u
 
 on_both! {
     every_handle_reads,
+    every_question_has_a_method,
+    a_stream_has_every_entry_in_the_order_of_the_pages,
+    a_dropped_stream_leaves_the_transaction_as_it_was,
+    a_stream_of_a_wrong_question_is_an_error,
     the_trail_is_read_with_the_same_methods_everywhere,
     a_row_is_read_as_it_was,
     a_read_outside_a_transaction_does_not_write,
@@ -125,4 +131,66 @@ fn the_kernel_may_be_in_another_schema(target: &Target) {
     tx.commit().unwrap();
     let recorded = r#"SELECT name FROM "Audit trail".audit_actions"#;
     assert_eq!(target.value(recorded).as_deref(), Some("a"));
+}
+
+fn every_question_has_a_method(target: &Target) {
+    let mut conn = target.connect();
+    let context = user("42").correlation_id("c-1");
+    let outcome = conn
+        .audited(&context, |conn| {
+            conn.record_action(&Action::new("post.published"))?;
+            insert_post(conn, 1)
+        })
+        .unwrap();
+    let id = outcome.transaction_id.unwrap();
+    assert_eq!(conn.count_changes(&CountChanges::of(Timeline::new().table("posts"))).unwrap().count, 1);
+    assert_eq!(conn.find_transaction(id).unwrap().transaction.id, id);
+    assert_eq!(conn.incident(&Incident::of(id)).unwrap().changes.len(), 1);
+    assert_eq!(conn.correlation(&Correlation::of("c-1")).unwrap().actions.len(), 1);
+    let page = conn.actor_history(&ActorHistory::of(context.actor())).unwrap();
+    assert_eq!(page.entries.len(), 1);
+}
+
+/// More than fit into two batches.
+fn write_many(conn: &mut PgConnection) {
+    let many = "INSERT INTO posts SELECT n, n::text FROM generate_series(1, 1100) AS n";
+    conn.audited(&user("42"), |conn| run(conn, many)).unwrap();
+}
+
+fn a_stream_has_every_entry_in_the_order_of_the_pages(target: &Target) {
+    let mut conn = target.connect();
+    write_many(&mut conn);
+    let first = conn.timeline(&Timeline::new().limit(3)).unwrap();
+    let streamed: Vec<_> = conn.stream(Timeline::new()).unwrap().map(|entry| entry.unwrap().change.id).collect();
+    assert_eq!(streamed.len(), 1100);
+    assert_eq!(streamed[..3], first.entries.iter().map(|entry| entry.change.id).collect::<Vec<_>>());
+    assert!(!has_transaction(&mut conn));
+}
+
+fn a_dropped_stream_leaves_the_transaction_as_it_was(target: &Target) {
+    let mut conn = target.connect();
+    write_many(&mut conn);
+    let taken = conn.stream(Timeline::new()).unwrap().take(3).count();
+    assert_eq!(taken, 3);
+    assert!(!has_transaction(&mut conn), "its own is over");
+
+    conn.audited(&user("42"), |conn| {
+        assert_eq!(conn.stream(Timeline::new())?.take(3).count(), 3);
+        drop(conn.stream(Timeline::new())?);
+        assert_eq!(text(conn, "SELECT count(*) FROM pg_cursors WHERE name LIKE 'threadline%'")?.as_deref(), Some("0"));
+        insert_post(conn, 2000)?;
+        Ok::<_, Error>(())
+    })
+    .unwrap();
+    assert_eq!(target.count("posts"), 1101);
+}
+
+fn a_stream_of_a_wrong_question_is_an_error(target: &Target) {
+    let mut conn = target.connect();
+    let mut entries = conn.stream(Timeline::new().schema("public").table("no_such_table")).unwrap();
+    let error = entries.next().unwrap().unwrap_err();
+    assert!(error.as_core().unwrap().is_not_captured(), "{error:?}");
+    assert!(entries.next().is_none(), "it ends after the first error");
+    drop(entries);
+    assert!(!has_transaction(&mut conn));
 }
