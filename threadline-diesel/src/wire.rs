@@ -147,7 +147,10 @@ where
         _ => return error,
     };
     match connection.batch_execute("SELECT 1") {
-        Err(refused @ DieselError::DatabaseError(..)) if refused == *said => Error::rolled_back(refused),
+        // A connection that broke before says the same twice, too.
+        Err(refused @ DieselError::DatabaseError(..)) if refused == *said && depth(connection).is_ok() => {
+            Error::rolled_back(refused)
+        }
         _ => error,
     }
 }

@@ -22,6 +22,7 @@ on_both! {
     a_deferred_constraint_fails_the_commit,
     a_lost_answer_to_commit_is_unknown,
     a_terminated_backend_is_a_clear_error,
+    a_terminated_backend_is_no_rollback_of_ours_when_its_error_is_swallowed,
     an_exhausted_pool_leaves_nothing,
 }
 
@@ -161,6 +162,20 @@ fn a_terminated_backend_is_a_clear_error(target: &Target) {
     drop(conn);
     pool.get().unwrap().audited(&user("43"), |conn| insert_post(conn, 3)).unwrap();
     assert_eq!(target.trail(), ["posts insert 3 43 -"]);
+}
+
+fn a_terminated_backend_is_no_rollback_of_ours_when_its_error_is_swallowed(target: &Target) {
+    let answer: Result<Outcome<()>, Error> = target.connect().audited(&user("42"), |conn| {
+        let backend = text(conn, "pg_backend_pid()")?.unwrap();
+        target.rows(&format!("SELECT pg_terminate_backend({backend}, 5000)"));
+        for id in [1, 2] {
+            let _ = insert_post(conn, id);
+        }
+        Ok(())
+    });
+    let error = answer.unwrap_err();
+    assert!(!error.is_unknown_commit() && !error.is_rolled_back(), "{error:?}");
+    assert_eq!((target.count("posts"), target.trail().len()), (0, 0));
 }
 
 fn an_exhausted_pool_leaves_nothing(target: &Target) {
