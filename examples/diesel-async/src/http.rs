@@ -7,7 +7,7 @@ use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde::{Deserialize, Serialize};
-use threadline_core::{ActorRef, AuditContext, LinkedChange};
+use threadline::{ActorRef, AuditContext, LinkedChange};
 use time::OffsetDateTime;
 
 use crate::library::{Book, Done, Error, Library};
@@ -51,7 +51,7 @@ struct Receipt {
 
 impl From<Done> for Json<Receipt> {
     fn from(done: Done) -> Self {
-        Json(Receipt { book: done.book, audit_transaction: done.audit_transaction })
+        Json(Receipt { book: done.book, audit_transaction: done.audit_transaction.map(|id| id.0) })
     }
 }
 

@@ -8,28 +8,28 @@ use diesel_async::pooled_connection::AsyncDieselConnectionManager;
 use diesel_async::pooled_connection::deadpool::{Pool, PoolError};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Serialize;
-use threadline_core::{Audited, LinkedChange, ModelColumn, manifest};
-use threadline_diesel::asynchronous::prelude::*;
+use threadline::diesel_async::prelude::*;
+use threadline::{LinkedChange, TransactionId};
 use time::OffsetDateTime;
 
 use crate::schema::{books, messages};
 
 /// A book, and who has it.
-#[derive(Clone, Debug, PartialEq, Queryable, QueryableByName, Selectable, Serialize)]
+#[derive(Clone, Debug, PartialEq, Audited, Queryable, QueryableByName, Selectable, Serialize)]
+#[diesel(table_name = books)]
 pub(crate) struct Book {
     id: i64,
     title: String,
     borrower: Option<String>,
 }
 
-impl Audited for Book {
-    fn audited_table() -> AuditedTable {
-        AuditedTable::new("public", "books")
-    }
-
-    fn columns() -> &'static [ModelColumn] {
-        &const { [ModelColumn::new("id").key(), ModelColumn::new("title"), ModelColumn::new("borrower").nullable()] }
-    }
+/// What the mailer sends. What is in it is nobody's business.
+#[derive(Audited, Insertable)]
+#[diesel(table_name = messages)]
+#[audited(exclude(body))]
+struct Message<'a> {
+    recipient: &'a str,
+    body: Option<&'a str>,
 }
 
 /// What the framework hands to every handler: the plain pool, and whom the library itself acts as.
@@ -42,7 +42,7 @@ pub(crate) struct Library {
 /// A book, and the audit transaction of what was done with it.
 pub(crate) struct Done {
     pub(crate) book: Book,
-    pub(crate) audit_transaction: Option<i64>,
+    pub(crate) audit_transaction: Option<TransactionId>,
 }
 
 impl Library {
@@ -50,9 +50,7 @@ impl Library {
     pub(crate) async fn open(url: &str) -> Result<Self, Error> {
         let pool = Pool::builder(AsyncDieselConnectionManager::new(url)).max_size(4).build()?;
         let mut conn = pool.get().await?;
-        // What is in a message is nobody's business.
-        let letters = AuditedTable::new("public", "messages").policy(CapturePolicy::new().exclude(["body"]));
-        threadline_diesel::asynchronous::install_manifest(&mut conn, &manifest![Book].table(letters)).await?;
+        threadline::diesel_async::install_manifest(&mut conn, &manifest![Book, Message<'_>]).await?;
         drop(conn);
         Ok(Self { pool, mailer: ActorRef::service_account("mailer")? })
     }
@@ -61,33 +59,28 @@ impl Library {
     pub(crate) async fn borrow(&self, reader: &str, context: &AuditContext, id: i64) -> Result<Done, Error> {
         let mut conn = self.pool.get().await?;
         let session = conn.with(context).on_error_record(Action::new("book.borrow").reason(format!("book {id}")));
-        let outcome = session
-            .transaction(async |conn| {
-                conn.record_action(&Action::new("book.borrowed")).await?;
-                let book = find(conn, id).await?;
-                if book.borrower.is_some() {
-                    return Err(Error::LentOut);
-                }
-                let book = hand_over(conn, id, Some(reader)).await?;
-                self.notify(conn, context, reader, "Enjoy your book.").await?;
-                Ok(book)
-            })
-            .await?;
+        let outcome = audited!(session, context, action = "book.borrowed", |conn| {
+            if find(conn, id).await?.borrower.is_some() {
+                return Err(Error::LentOut);
+            }
+            let book = hand_over(conn, id, Some(reader)).await?;
+            self.notify(conn, context, reader, "Enjoy your book.").await?;
+            Ok(book)
+        })
+        .await?;
         Ok(done(outcome))
     }
 
     /// Takes a book back.
     pub(crate) async fn give_back(&self, context: &AuditContext, id: i64) -> Result<Done, Error> {
         let mut conn = self.pool.get().await?;
-        let outcome = conn
-            .audited(context, async |conn| {
-                conn.record_action(&Action::new("book.returned")).await?;
-                let reader = find(conn, id).await?.borrower.ok_or(Error::NotLentOut)?;
-                let book = hand_over(conn, id, None).await?;
-                self.notify(conn, context, &reader, "Thank you.").await?;
-                Ok::<_, Error>(book)
-            })
-            .await?;
+        let outcome = audited!(conn, context, action = "book.returned", |conn| {
+            let reader = find(conn, id).await?.borrower.ok_or(Error::NotLentOut)?;
+            let book = hand_over(conn, id, None).await?;
+            self.notify(conn, context, &reader, "Thank you.").await?;
+            Ok(book)
+        })
+        .await?;
         Ok(done(outcome))
     }
 
@@ -101,10 +94,8 @@ impl Library {
     ) -> Result<(), Error> {
         let mailer = context.clone().with_actor(self.mailer.clone());
         conn.nested(Some(&mailer), async |conn| {
-            diesel::insert_into(messages::table)
-                .values((messages::recipient.eq(reader), messages::body.eq(body)))
-                .execute(conn)
-                .await
+            let message = Message { recipient: reader, body: Some(body) };
+            diesel::insert_into(messages::table).values(message).execute(conn).await
         })
         .await?;
         Ok(())
@@ -141,7 +132,7 @@ async fn hand_over(conn: &mut AsyncPgConnection, id: i64, to: Option<&str>) -> Q
 }
 
 fn done(outcome: Outcome<Book>) -> Done {
-    Done { book: outcome.value, audit_transaction: outcome.transaction_id.map(|id| id.0) }
+    Done { book: outcome.value, audit_transaction: outcome.transaction_id }
 }
 
 /// Why the library says no.
@@ -150,18 +141,18 @@ pub(crate) enum Error {
     NoSuchBook,
     LentOut,
     NotLentOut,
-    Audit(threadline_diesel::Error),
+    Audit(threadline::diesel_async::Error),
     Other(Box<dyn StdError + Send + Sync>),
 }
 
-impl From<threadline_diesel::Error> for Error {
-    fn from(error: threadline_diesel::Error) -> Self {
+impl From<threadline::diesel_async::Error> for Error {
+    fn from(error: threadline::diesel_async::Error) -> Self {
         Self::Audit(error)
     }
 }
 
-impl From<threadline_core::Error> for Error {
-    fn from(error: threadline_core::Error) -> Self {
+impl From<threadline::Error> for Error {
+    fn from(error: threadline::Error) -> Self {
         Self::Audit(error.into())
     }
 }

@@ -11,8 +11,8 @@ use diesel::prelude::*;
 use diesel_async::pooled_connection::AsyncDieselConnectionManager;
 use diesel_async::pooled_connection::deadpool::{Pool, PoolError};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use threadline_core::{Audited, ModelColumn, TransactionId};
-use threadline_diesel::asynchronous::prelude::*;
+use threadline::diesel_async::prelude::*;
+use threadline::{TransactionId, manifest};
 use threadline_testkit::{Database, require_server};
 use time::OffsetDateTime;
 
@@ -39,7 +39,9 @@ mod schema {
 
 use schema::{invoices, posts};
 
-#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, QueryableByName)]
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, QueryableByName, Audited)]
+#[diesel(table_name = posts)]
+#[audited(mask(author_email), require_actor)]
 struct Post {
     id: i64,
     title: String,
@@ -47,21 +49,13 @@ struct Post {
     author_email: Option<String>,
 }
 
-impl Audited for Post {
-    fn audited_table() -> AuditedTable {
-        AuditedTable::new("public", "posts").policy(CapturePolicy::new().require_actor().mask(["author_email"]))
-    }
-
-    fn columns() -> &'static [ModelColumn] {
-        &const {
-            [
-                ModelColumn::new("id").key(),
-                ModelColumn::new("title"),
-                ModelColumn::new("published"),
-                ModelColumn::new("author_email").nullable(),
-            ]
-        }
-    }
+#[derive(Debug, Queryable, Selectable, Audited)]
+#[diesel(table_name = invoices)]
+#[allow(dead_code, reason = "nothing here reads invoices")]
+struct Invoice {
+    id: i64,
+    post_id: i64,
+    cents: i32,
 }
 
 /// What every handler is given.
@@ -89,7 +83,7 @@ enum AppError {
     BadNumber(ParseIntError),
     NoConnection(PoolError),
     Database(diesel::result::Error),
-    Audit(threadline_diesel::Error),
+    Audit(threadline::diesel_async::Error),
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -101,20 +95,11 @@ struct Published {
 /// `POST /posts/{id}/publish`
 async fn publish(state: &AppState, caller: &Caller, id: &str) -> Result<Published, AppError> {
     let conn = &mut state.pool.get().await?;
-    let outcome = publish_post(conn, &caller.context()?, &state.billing, id).await?;
-    Ok(Published { title: outcome.value.title, audit_transaction: outcome.transaction_id })
-}
+    let context = caller.context()?;
+    let reason = format!("asked for by {}", caller.user);
 
-/// What a service function looks like: it takes a connection, inside a transaction or not.
-async fn publish_post(
-    conn: &mut AsyncPgConnection,
-    context: &AuditContext,
-    billing: &AuditContext,
-    id: &str,
-) -> Result<Outcome<Post>, AppError> {
-    conn.audited(context, async |conn| {
+    let outcome = audited!(conn, context, action = "post.published", reason = reason, |conn| {
         let id: i64 = id.parse()?;
-        conn.record_action(&Action::new("post.published").reason("editor approved")).await?;
         let post: Post = diesel::update(posts::table.find(id))
             .set(posts::published.eq(true))
             .returning(Post::as_returning())
@@ -122,14 +107,33 @@ async fn publish_post(
             .await
             .optional()?
             .ok_or(AppError::NoSuchPost)?;
-        conn.audited(billing, async |conn| {
-            diesel::insert_into(invoices::table)
-                .values((invoices::post_id.eq(id), invoices::cents.eq(500)))
-                .execute(conn)
-                .await
-        })
-        .await?;
+        raise_invoice(conn, &state.billing, id).await?;
         Ok(post)
+    })
+    .await?;
+
+    Ok(Published { title: outcome.value.title, audit_transaction: outcome.transaction_id })
+}
+
+/// A service function, inside a transaction or not: it brings its own context, and the outer one is back afterwards.
+async fn raise_invoice(conn: &mut AsyncPgConnection, billing: &AuditContext, post: i64) -> Result<(), AppError> {
+    audited!(conn, billing, action = "invoice.raised", category = "billing", |conn| {
+        diesel::insert_into(invoices::table)
+            .values((invoices::post_id.eq(post), invoices::cents.eq(500)))
+            .execute(conn)
+            .await?;
+        Ok(())
+    })
+    .await?;
+    Ok(())
+}
+
+/// `PUT /posts/{id}/title`, without the macro: as Diesel's `transaction`, with a context.
+async fn rename(state: &AppState, caller: &Caller, id: i64, title: &str) -> Result<Outcome<usize>, AppError> {
+    let conn = &mut state.pool.get().await?;
+    conn.audited(&caller.context()?, async |conn| {
+        conn.record_action(&Action::new("post.renamed")).await?;
+        Ok(diesel::update(posts::table.find(id)).set(posts::title.eq(title)).execute(conn).await?)
     })
     .await
 }
@@ -159,14 +163,14 @@ impl From<diesel::result::Error> for AppError {
     }
 }
 
-impl From<threadline_diesel::Error> for AppError {
-    fn from(error: threadline_diesel::Error) -> Self {
+impl From<threadline::diesel_async::Error> for AppError {
+    fn from(error: threadline::diesel_async::Error) -> Self {
         Self::Audit(error)
     }
 }
 
-impl From<threadline_core::Error> for AppError {
-    fn from(error: threadline_core::Error) -> Self {
+impl From<threadline::Error> for AppError {
+    fn from(error: threadline::Error) -> Self {
         Self::Audit(error.into())
     }
 }
@@ -198,8 +202,8 @@ async fn service(database: &Database) -> AppState {
     // Diesel's `execute` is there for every type.
     Database::execute(database, TABLES).unwrap();
     let pool = Pool::builder(AsyncDieselConnectionManager::new(database.url())).max_size(2).build().unwrap();
-    let manifest = threadline_core::manifest![Post].table(AuditedTable::new("public", "invoices"));
-    threadline_diesel::asynchronous::install_manifest(&mut pool.get().await.unwrap(), &manifest).await.unwrap();
+    let manifest = manifest![Post, Invoice];
+    threadline::diesel_async::install_manifest(&mut pool.get().await.unwrap(), &manifest).await.unwrap();
     let billing = AuditContext::new(ActorRef::service_account("billing").unwrap());
     AppState { pool, billing }
 }
@@ -235,7 +239,7 @@ async fn the_handlers_do_what_they_say() {
     let published = publish_in_a_task(&state, "7").await.unwrap();
     assert_eq!(published.title, "Ship it");
     assert!(published.audit_transaction.is_some());
-    let told = ["posts update user:42 post.published", "invoices insert service_account:billing -"];
+    let told = ["posts update user:42 post.published", "invoices insert service_account:billing invoice.raised"];
     assert_eq!(trail(&state).await, told);
 
     let error = publish_in_a_task(&state, "seven").await.unwrap_err();
@@ -252,11 +256,7 @@ async fn a_post_is_read_as_it_was() {
     publish(&state, &caller(), "7").await.unwrap();
     let conn = &mut state.pool.get().await.unwrap();
     let then = conn.timeline(&Timeline::new()).await.unwrap().entries[0].change.captured_at;
-    conn.audited(&caller().context().unwrap(), async |conn| {
-        diesel::update(posts::table.find(7)).set(posts::title.eq("Shipped")).execute(conn).await
-    })
-    .await
-    .unwrap();
+    assert_eq!(rename(&state, &caller(), 7, "Shipped").await.unwrap().value, 1);
 
     let post = post_as_of(&state, "7", then).await.unwrap();
     assert_eq!(post, Post { id: 7, title: "Ship it".to_owned(), published: true, author_email: None });
