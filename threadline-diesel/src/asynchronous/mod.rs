@@ -88,6 +88,7 @@ mod install;
 pub mod prelude;
 mod retry;
 mod session;
+mod streaming;
 mod trail;
 mod transaction;
 mod wire;

@@ -5,11 +5,16 @@ use std::future::Future;
 use diesel::deserialize::QueryableByName;
 use diesel::pg::Pg;
 use diesel_async::RunQueryDsl;
-use threadline_core::{AsOf, Audited, Json, LinkedChange, Operation, Page, RowHistory, RowKey, Schema, Timeline};
+use futures_util::stream::{Stream, TryStreamExt};
+use threadline_core::{
+    ActorHistory, AsOf, Audited, ChangeCount, Correlation, CorrelationBundle, CountChanges, Export, ExportPiece,
+    ExportSummary, Incident, IncidentBundle, Json, LinkedChange, LinkedTransaction, Operation, Page, RowHistory,
+    RowKey, Schema, Streamed, Timeline, TransactionId, TransactionLookup,
+};
 use time::OffsetDateTime;
 
 use crate::Error;
-use crate::asynchronous::guarded::Guarded;
+use crate::asynchronous::streaming::{self, Held};
 use crate::asynchronous::{AsyncBody, AuditDsl, wire};
 use crate::statement::bound;
 
@@ -62,6 +67,122 @@ pub trait Trail: AuditDsl {
     /// What [`RowHistory`] documents, and as for [`run`](Self::run).
     fn row_history(&mut self, query: &RowHistory) -> impl Future<Output = Result<Page<LinkedChange>, Error>> + Send {
         self.run(query)
+    }
+
+    /// How many changes match, counted up to a cap.
+    ///
+    /// # Errors
+    /// What [`CountChanges`] documents, and as for [`run`](Self::run).
+    fn count_changes(&mut self, query: &CountChanges) -> impl Future<Output = Result<ChangeCount, Error>> + Send {
+        self.run(query)
+    }
+
+    /// An audit transaction and its action, by the id that an [`Outcome`](threadline_core::Outcome) carries.
+    ///
+    /// # Errors
+    /// [`is_not_found`](threadline_core::Error::is_not_found) when there is none, and as for [`run`](Self::run).
+    fn find_transaction(&mut self, id: TransactionId) -> impl Future<Output = Result<LinkedTransaction, Error>> + Send {
+        async move { self.run(&TransactionLookup::new(id)).await }
+    }
+
+    /// Everything about one audit transaction: who, why, and what it changed.
+    ///
+    /// # Errors
+    /// What [`Incident`] documents, and as for [`run`](Self::run).
+    fn incident(&mut self, query: &Incident) -> impl Future<Output = Result<IncidentBundle, Error>> + Send {
+        self.run(query)
+    }
+
+    /// What was recorded under one correlation id: actions and changes.
+    ///
+    /// # Errors
+    /// What [`Correlation`] documents, and as for [`run`](Self::run).
+    fn correlation(&mut self, query: &Correlation) -> impl Future<Output = Result<CorrelationBundle, Error>> + Send {
+        self.run(query)
+    }
+
+    /// A page of the audit transactions of one actor, newest first.
+    ///
+    /// # Errors
+    /// What [`ActorHistory`] documents, and as for [`run`](Self::run).
+    fn actor_history(
+        &mut self,
+        query: &ActorHistory,
+    ) -> impl Future<Output = Result<Page<LinkedTransaction>, Error>> + Send {
+        self.run(query)
+    }
+
+    /// Every entry of a read that can have any number of them, such as a [`Timeline`] without a limit, in the order of its
+    /// pages: one snapshot, in constant memory. Dropping the stream ends the read; inside somebody's transaction its
+    /// cursor stays until that ends.
+    ///
+    /// The items are errors as for [`run`](Self::run), and as the read documents; the stream ends after the first.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use futures_util::TryStreamExt;
+    /// use threadline_diesel::asynchronous::prelude::*;
+    ///
+    /// # async fn example(conn: &mut diesel_async::AsyncPgConnection) -> Result<(), threadline_diesel::Error> {
+    /// let mut changes = std::pin::pin!(conn.stream(Timeline::new().table("posts")));
+    /// while let Some(entry) = changes.try_next().await? {
+    ///     println!("{} {:?}", entry.change.op, entry.change.table_pk);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    fn stream<S>(&mut self, read: S) -> impl Stream<Item = Result<S::Item, Error>> + Send
+    where
+        S: Streamed + Send,
+        S::Item: Send,
+    {
+        self.stream_in(Schema::default(), read)
+    }
+
+    /// As [`stream`](Self::stream), with the kernel in this schema.
+    fn stream_in<S>(&mut self, schema: Schema, read: S) -> impl Stream<Item = Result<S::Item, Error>> + Send
+    where
+        S: Streamed + Send,
+        S::Item: Send,
+    {
+        streaming::entries(self, schema, read)
+    }
+
+    /// The changes that match, written as CSV or JSON: pieces to write, and at last how many there were. One snapshot, in
+    /// constant memory.
+    ///
+    /// The items are errors as for [`run`](Self::run), and as [`Export`] documents; the stream ends after the first.
+    fn export(&mut self, export: Export) -> impl Stream<Item = Result<ExportPiece, Error>> + Send {
+        streaming::pieces(self, Schema::default(), export)
+    }
+
+    /// As [`export`](Self::export), written to something that blocks: a file, a buffer, the standard output.
+    ///
+    /// # Errors
+    /// [`is_output_failed`](threadline_core::Error::is_output_failed) when it cannot be written, and as for
+    /// [`export`](Self::export).
+    fn export_to<W>(
+        &mut self,
+        export: Export,
+        mut writer: W,
+    ) -> impl Future<Output = Result<ExportSummary, Error>> + Send
+    where
+        W: std::io::Write + Send,
+    {
+        async move {
+            let failed = |error: std::io::Error| threadline_core::Error::output_failed(error);
+            let mut pieces = std::pin::pin!(self.export(export));
+            let mut summary = None;
+            while let Some(piece) = pieces.try_next().await? {
+                match piece {
+                    ExportPiece::Bytes(bytes) => writer.write_all(&bytes).map_err(failed)?,
+                    ExportPiece::Done(done) => summary = Some(done),
+                    _ => {}
+                }
+            }
+            writer.flush().map_err(failed)?;
+            Ok(summary.ok_or_else(|| failed(std::io::ErrorKind::UnexpectedEof.into()))?)
+        }
     }
 
     /// A row as it was at an instant, as the JSON that the trail keeps.
@@ -175,19 +296,14 @@ impl<C: AuditDsl> Trail for C {
     }
 }
 
-/// Runs `read` in the open transaction, or in a read-only one of its own: behind a pooler, only inside a transaction do two
-/// messages reach the same session.
+/// Runs `read` in the open transaction, or in a read-only one of its own.
 async fn reading<C, T, F>(conn: &mut C, read: F) -> Result<T, Error>
 where
     C: AuditDsl,
     for<'r> F: AsyncFnOnce(&'r mut C) -> Result<T, Error> + AsyncBody<&'r mut C, Result<T, Error>, Future: Send> + Send,
 {
-    // COMMIT of a transaction of ours must never be the COMMIT of one that was begun with SQL text.
-    if wire::in_transaction(conn).await? {
-        return read(conn).await;
-    }
-    let mut guarded = Guarded::begin(conn, "BEGIN READ ONLY").await?;
-    let value = read(guarded.connection()).await?;
-    guarded.commit().await?;
+    let mut held = Held::open(conn).await?;
+    let value = read(held.connection()).await?;
+    held.close().await?;
     Ok(value)
 }

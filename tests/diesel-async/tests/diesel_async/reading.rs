@@ -2,15 +2,16 @@
 
 use diesel::prelude::*;
 use diesel_async::AsyncConnection;
+use futures_util::TryStreamExt;
 use threadline_core::{
-    Action, AsOf, Audited, AuditedTable, ChangeOp, CreatePartitions, InstalledVersion, ModelColumn, RowHistory, Schema,
-    Timeline, kernel,
+    Action, ActorHistory, AsOf, Audited, AuditedTable, ChangeOp, CountChanges, CreatePartitions, Export,
+    InstalledVersion, ModelColumn, RowHistory, Schema, Timeline, kernel,
 };
 use threadline_diesel::Error;
 use threadline_diesel::asynchronous::{AuditDsl, Trail, attach, install};
 use time::OffsetDateTime;
 
-use crate::support::{Target, has_transaction, insert_post, run, text, user};
+use crate::support::{Target, dropped_after, has_transaction, insert_post, run, text, user};
 
 #[tokio::test]
 async fn every_handle_reads() {
@@ -155,4 +156,63 @@ async fn the_kernel_may_be_in_another_schema() {
         .unwrap();
     let recorded = r#"SELECT string_agg(name, ', ' ORDER BY id) FROM "Audit trail".audit_actions"#;
     assert_eq!(target.value(recorded).as_deref(), Some("by the guard, in the closure"));
+}
+
+#[tokio::test]
+async fn everything_is_streamed_and_exported_in_a_transaction_of_its_own_and_inside_one() {
+    let target = Target::new();
+    let mut conn = target.connect().await;
+    let context = user("42").correlation_id("c-1");
+    let outcome = conn
+        .audited(&context, async |conn| {
+            run(conn, "INSERT INTO posts SELECT g, 'title' FROM generate_series(1, 1200) g").await?;
+            let all: Vec<_> = conn.stream(Timeline::new().table("posts")).try_collect().await?;
+            assert_eq!(all.len(), 1200, "sees its own changes");
+            Ok::<_, Error>(())
+        })
+        .await
+        .unwrap();
+    let mut entries: Vec<_> = conn.stream(Timeline::new().table("posts")).try_collect().await.unwrap();
+    entries.dedup_by_key(|entry| entry.change.id);
+    assert_eq!(entries.len(), 1200);
+
+    let mut file = Vec::new();
+    let summary = conn.export_to(Export::new(Timeline::new().table("posts")).all_rows(), &mut file).await.unwrap();
+    assert_eq!((summary.returned_count, summary.truncated), (1200, false));
+    assert_eq!(String::from_utf8(file).unwrap().lines().count(), 1 + 1200);
+
+    assert_eq!(conn.count_changes(&CountChanges::of(Timeline::new().table("posts"))).await.unwrap().count, 1200);
+    let transaction = conn.find_transaction(outcome.transaction_id.unwrap()).await.unwrap();
+    assert_eq!(transaction.transaction.correlation_id.as_deref(), Some("c-1"));
+    let history = conn.actor_history(&ActorHistory::of(context.actor().unwrap())).await.unwrap();
+    assert_eq!(history.entries.len(), 1);
+    assert!(!has_transaction(&mut conn).await);
+}
+
+#[tokio::test]
+async fn a_stream_dropped_half_way_leaves_nothing() {
+    let target = Target::new();
+    let mut conn = target.connect().await;
+    conn.audited(&user("42"), async |conn| {
+        run(conn, "INSERT INTO posts SELECT g, 'title' FROM generate_series(1, 1200) g").await
+    })
+    .await
+    .unwrap();
+    for polls in 0..40 {
+        let two = async {
+            let mut changes = std::pin::pin!(conn.stream(Timeline::new().table("posts")));
+            changes.try_next().await.unwrap();
+            changes.try_next().await.unwrap();
+        };
+        dropped_after(polls % 20, two).await;
+        assert!(!has_transaction(&mut conn).await, "after {} polls", polls % 20);
+    }
+    // Several at once in one transaction.
+    conn.transaction(async |conn| {
+        assert!(std::pin::pin!(conn.stream(Timeline::new())).try_next().await?.is_some());
+        assert!(std::pin::pin!(conn.stream(Timeline::new())).try_next().await?.is_some());
+        Ok::<_, Error>(())
+    })
+    .await
+    .unwrap();
 }
