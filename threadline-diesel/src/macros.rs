@@ -11,7 +11,7 @@
 /// - The context is an [`AuditContext`](threadline_core::AuditContext), or a reference to one.
 /// - The options are an [`Action`](threadline_core::Action)'s: `action` names it, and `status`, `verb`, `category`,
 ///   `reason`, `comment`, `correlation_id`, `request_id`, `job_id` and `actor` say more. The action is recorded before
-///   the block runs and covers all that the block changes. Without `action` the changes are captured and no action is
+///   the block runs and covers what the block changes, up to the next action that it records. Without `action` the changes are captured and no action is
 ///   recorded. A literal that could not be recorded does not compile.
 /// - The closure gets the connection. Write `move |conn|` to move what it uses.
 ///
@@ -60,7 +60,7 @@ macro_rules! audited {
 /// - The context is an [`AuditContext`](threadline_core::AuditContext), or a reference to one.
 /// - The options are an [`Action`](threadline_core::Action)'s: `action` names it, and `status`, `verb`, `category`,
 ///   `reason`, `comment`, `correlation_id`, `request_id`, `job_id` and `actor` say more. The action is recorded before
-///   the block runs and covers all that the block changes. Without `action` the changes are captured and no action is
+///   the block runs and covers what the block changes, up to the next action that it records. Without `action` the changes are captured and no action is
 ///   recorded. A literal that could not be recorded does not compile.
 /// - The closure gets the connection. Its body is asynchronous; write `move |conn|` to move what it uses.
 ///

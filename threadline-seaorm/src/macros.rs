@@ -12,7 +12,7 @@
 /// - The context is an [`AuditContext`](threadline_core::AuditContext), or a reference to one.
 /// - The options are an [`Action`](threadline_core::Action)'s: `action` names it, and `status`, `verb`, `category`,
 ///   `reason`, `comment`, `correlation_id`, `request_id`, `job_id` and `actor` say more. The action is recorded before
-///   the block runs and covers all that the block changes. Without `action` the changes are captured and no action is
+///   the block runs and covers what the block changes, up to the next action that it records. Without `action` the changes are captured and no action is
 ///   recorded. A literal that could not be recorded does not compile.
 /// - The closure gets `tx`, a `&AuditedTransaction`, which SeaORM takes as a connection. Its body is asynchronous; write
 ///   `move |tx|` to move what it uses.

@@ -172,6 +172,14 @@ impl Error {
         }
     }
 
+    /// The same error, told as one of our own statements when it came with one.
+    pub(crate) fn in_own_statement(self, schema: &Schema) -> Self {
+        match *self.0 {
+            Kind::Driver(error) => Self::from_own_statement(error, schema),
+            kind => Self(Box::new(kind)),
+        }
+    }
+
     /// The same error, told as a rollback when it says that the transaction had failed before.
     pub(crate) fn in_closing(self) -> Self {
         match *self.0 {

@@ -66,6 +66,7 @@
 //! |---|---|
 //! | an audited transaction: BEGIN carries the context; before COMMIT one asks for the audit transaction's id, which also finds out whether there is anything to commit | 1 |
 //! | recording an action | 1 |
+//! | the action of [`audited!`], which travels with BEGIN | 0 |
 //! | a nested scope with its own context, compared with a savepoint | 2 |
 //! | attaching and detaching | 2 |
 //!

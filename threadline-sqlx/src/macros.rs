@@ -17,7 +17,7 @@ use crate::{AuditedPool, AuditedTransaction, Error, Session};
 /// - The context is an [`AuditContext`], or a reference to one.
 /// - The options are an [`Action`]'s: `action` names it, and `status`, `verb`, `category`, `reason`, `comment`,
 ///   `correlation_id`, `request_id`, `job_id` and `actor` say more. The action is recorded before the block runs and
-///   covers all that the block changes. Without `action` the changes are captured and no action is recorded. A literal
+///   covers what the block changes, up to the next action that it records. Without `action` the changes are captured and no action is recorded. A literal
 ///   that could not be recorded does not compile.
 /// - The closure gets `tx`, a `&mut AuditedTransaction`. Its body is asynchronous; write `move |tx|` to move what it uses.
 ///
@@ -85,7 +85,7 @@ impl AuditedPool {
         F: AsyncFnOnce(&mut AuditedTransaction<'_>) -> Result<T, E>,
         E: From<Error>,
     {
-        self.with(context).act(action, body).await
+        self.with(context).transaction_acting(action.as_ref(), body).await
     }
 }
 
@@ -103,19 +103,7 @@ impl Session {
     {
         let mut session = self.clone();
         session.context = Arc::new(context.clone());
-        session.act(action, body).await
-    }
-
-    async fn act<T, E, F>(&self, action: Option<Action>, body: F) -> Result<Outcome<T>, E>
-    where
-        F: AsyncFnOnce(&mut AuditedTransaction<'_>) -> Result<T, E>,
-        E: From<Error>,
-    {
-        self.transaction(async |tx| {
-            tx.record_first(action).await?;
-            body(tx).await
-        })
-        .await
+        session.transaction_acting(action.as_ref(), body).await
     }
 }
 
@@ -132,19 +120,14 @@ impl AuditedTransaction<'_> {
         E: From<Error>,
     {
         self.nested(Some(context), async |tx| {
-            tx.record_first(action).await?;
+            // Before anything is captured, because then the grouping row is written with its action.
+            if let Some(action) = &action {
+                tx.record_action(action).await?;
+            }
             let value = body(tx).await?;
             let transaction_id = tx.perform(&CurrentTransactionId).await.map_err(Error::in_closing)?;
             Ok(Outcome { value, transaction_id })
         })
         .await
-    }
-
-    /// Before anything is captured, because then the grouping row is written with its action.
-    async fn record_first(&mut self, action: Option<Action>) -> Result<(), Error> {
-        if let Some(action) = action {
-            self.record_action(&action).await?;
-        }
-        Ok(())
     }
 }

@@ -3,10 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use threadline_core::{Action, ActionId, AuditContext, Outcome, TransactionOptions};
+use threadline_core::{Action, ActionId, AuditContext, Operation, Outcome, RecordAction, TransactionOptions};
 
 use crate::guarded::Guarded;
-use crate::{AuditedPool, AuditedTransaction, Error, failure};
+use crate::{AuditedPool, AuditedTransaction, Error, failure, wire};
 
 /// An [`AuditedPool`] under one context, from [`AuditedPool::with`]. It can only begin audited transactions.
 ///
@@ -73,10 +73,30 @@ impl Session {
     /// [`is_missing_actor`](Error::is_missing_actor) when the context has no actor and does not allow that, before a
     /// connection is taken; otherwise sqlx's error.
     pub async fn begin(&self) -> Result<AuditedTransaction<'static>, Error> {
-        let sql = self.context.begin_sql(&self.options)?;
-        let guarded = Guarded::acquire(self.pool.unaudited()).await?;
+        self.begin_acting(None).await
+    }
+
+    /// Begins, and records the action in the same message: before anything is captured, because then the grouping row
+    /// is written with its action.
+    async fn begin_acting(&self, action: Option<&Action>) -> Result<AuditedTransaction<'static>, Error> {
         let schema = Arc::clone(self.pool.shared_schema());
-        AuditedTransaction::begin(guarded, Arc::clone(&self.context), schema, sql).await
+        let mut sql = self.context.begin_sql(&self.options)?;
+        let mut left = action;
+        if let Some(action) = action
+            && let Some(recording) = wire::with_literals(&RecordAction(action).statement(&schema)?)
+        {
+            sql.push_str("; ");
+            sql.push_str(&recording);
+            left = None;
+        }
+        let guarded = Guarded::acquire(self.pool.unaudited()).await?;
+        let mut tx = AuditedTransaction::begin(guarded, Arc::clone(&self.context), Arc::clone(&schema), sql)
+            .await
+            .map_err(|error| error.in_own_statement(&schema))?;
+        if let Some(action) = left {
+            tx.record_action(action).await?;
+        }
+        Ok(tx)
     }
 
     /// Runs `body` in an audited transaction: committed when it returns `Ok`, rolled back when it returns `Err`, panics
@@ -92,7 +112,16 @@ impl Session {
         F: AsyncFnOnce(&mut AuditedTransaction<'_>) -> Result<T, E>,
         E: From<Error>,
     {
-        let mut tx = self.begin().await?;
+        self.transaction_acting(None, body).await
+    }
+
+    /// As [`transaction`](Self::transaction), for an action that is recorded before the closure runs.
+    pub(crate) async fn transaction_acting<T, E, F>(&self, action: Option<&Action>, body: F) -> Result<Outcome<T>, E>
+    where
+        F: AsyncFnOnce(&mut AuditedTransaction<'_>) -> Result<T, E>,
+        E: From<Error>,
+    {
+        let mut tx = self.begin_acting(action).await?;
         let answer = body(&mut tx).await;
         match conclude(&mut tx, answer).await {
             Ok(outcome) => Ok(outcome),

@@ -125,7 +125,7 @@ fn texts(rows: &[PgRow]) -> Result<Vec<String>, sqlx::Error> {
 
 /// The statement with its parameters written into it; `None` when its text has anything in it that this simple reading
 /// of SQL does not know for certain, or a value cannot be a literal.
-fn with_literals(statement: &Statement) -> Option<String> {
+pub(crate) fn with_literals(statement: &Statement) -> Option<String> {
     let mut text = String::with_capacity(statement.sql().len());
     let mut rest = statement.sql();
     while let Some(at) = rest.find(['$', '\'', '"', '\\', '-', '/']) {

@@ -10,6 +10,7 @@ mod endings;
 mod errors;
 mod failures;
 mod installing;
+mod macros;
 mod nested;
 mod probing;
 mod reading;

@@ -1,7 +1,7 @@
 //! What auditing costs in round trips, counted on the wire.
 
 use sqlx::Connection;
-use threadline::sqlx::{AuditedPool, BeginAudited, Trail, attach};
+use threadline::sqlx::{AuditedPool, BeginAudited, Error, Trail, attach, audited};
 use threadline::{Action, InstalledVersion};
 use threadline_testkit::Proxy;
 
@@ -11,6 +11,7 @@ on_both! {
     an_audited_transaction_costs_one_more_than_a_plain_one,
     a_nested_scope_costs_two_or_four,
     attaching_costs_two,
+    the_action_of_the_macro_costs_none,
     a_read_costs_four_with_a_transaction_of_its_own_and_two_inside_one,
 }
 
@@ -77,6 +78,25 @@ async fn attaching_costs_two(target: Target) {
     audited.detach().await.unwrap();
     assert_eq!(proxy.round_trips(), 1);
     tx.commit().await.unwrap();
+}
+
+async fn the_action_of_the_macro_costs_none(target: Target) {
+    let (proxy, db) = warm(&target).await;
+    audited!(db, user("42"), action = "post.published", comment = "it's done", |tx| insert_post(tx, 1).await)
+        .await
+        .unwrap();
+    assert_eq!(
+        settle(&proxy, &db).await,
+        1 + 5 + 1,
+        "BEGIN with context and action, two for the statement, the id, COMMIT"
+    );
+    assert_eq!(target.trail(), ["posts insert 1 42 post.published"]);
+
+    let mut tx = db.begin(&user("42")).await.unwrap();
+    proxy.round_trips();
+    audited!(tx, user("43"), action = "post.seen", |_tx| Ok::<_, Error>(())).await.unwrap();
+    assert_eq!(proxy.round_trips(), 6, "SAVEPOINT, context, the action, the id, context, RELEASE");
+    tx.rollback().await.unwrap();
 }
 
 async fn a_read_costs_four_with_a_transaction_of_its_own_and_two_inside_one(target: Target) {
