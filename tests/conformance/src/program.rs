@@ -107,7 +107,8 @@ pub fn main<A: Adapter>() -> ExitCode {
         .filter(|route| cells.iter().any(|(used, _)| used == route))
         .map(|route| (route, start::<A>(route)))
         .collect();
-    let workers = thread::available_parallelism().map_or(2, usize::from).max(2);
+    // A cell waits for the server most of the time.
+    let workers = 2 * thread::available_parallelism().map_or(2, usize::from);
     let queue = Mutex::new(cells.into_iter());
     let failed = thread::scope(|scope| {
         let workers: Vec<_> = (0..workers).map(|_| scope.spawn(|| work::<A>(&queue, &poolers))).collect();
