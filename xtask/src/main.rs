@@ -2,6 +2,7 @@
 //!
 //! Each prints the commands that it runs and ends with their exit code.
 
+mod adapter_lines;
 mod pg_matrix;
 mod pgbouncer;
 mod run;
@@ -32,6 +33,8 @@ enum Command {
     PgMatrix(pg_matrix::Options),
     /// Unpack a PgBouncer of 1.21 or newer for the tests, from a Debian package
     Pgbouncer(pgbouncer::Options),
+    /// Count the lines of each adapter, as docs/adapters.md tells them
+    AdapterLines,
 }
 
 #[derive(Debug, clap::Args)]
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
             cargo(["run", "--release", "-p", "threadline-benches", "--"], arguments).status()
         }
         Command::PgMatrix(options) => pg_matrix::run(&options),
+        Command::AdapterLines => adapter_lines::run(),
         Command::Pgbouncer(options) => pgbouncer::run(&options),
     };
     result.unwrap_or_else(|error| {
