@@ -48,7 +48,7 @@ pub(crate) fn run(url: &str, before: OffsetDateTime) -> Result<Told, AnyError> {
     Ok(Told {
         transaction_id: outcome.transaction_id.ok_or("nothing was recorded")?,
         title_before,
-        row_of_the_past: Some((then.title, then.mail)),
+        row_of_the_past: (then.title, then.mail),
         trail: page.entries.into_iter().map(tell).collect(),
     })
 }

@@ -30,7 +30,7 @@ pub(crate) async fn install(url: &str) -> Result<(), AnyError> {
     Ok(threadline::seaorm::install_manifest(&db, &manifest![posts::Model]).await?)
 }
 
-pub(crate) async fn run(url: &str, _before: OffsetDateTime) -> Result<Told, AnyError> {
+pub(crate) async fn run(url: &str, before: OffsetDateTime) -> Result<Told, AnyError> {
     let db = AuditedDatabase::new(Database::connect(url).await?);
     let ctx = context("seaorm");
 
@@ -43,11 +43,13 @@ pub(crate) async fn run(url: &str, _before: OffsetDateTime) -> Result<Told, AnyE
     .await?;
     let title_before = retitle(&db, &ctx, "7").await?;
 
+    let then = db.as_of::<posts::Model>(7, before).await?;
+    assert_eq!(then.id, 7);
     let page = db.timeline(&Timeline::new().schema("blog").table("posts")).await?;
     Ok(Told {
         transaction_id: outcome.transaction_id.ok_or("nothing was recorded")?,
         title_before,
-        row_of_the_past: None,
+        row_of_the_past: (then.title, then.author_mail),
         trail: page.entries.into_iter().map(tell).collect(),
     })
 }
