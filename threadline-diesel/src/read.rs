@@ -1,13 +1,15 @@
 //! Reading the trail on any connection of Diesel's.
 
+use std::io::{self, Write};
+
 use diesel::RunQueryDsl;
 use diesel::connection::LoadConnection;
 use diesel::deserialize::QueryableByName;
 use diesel::pg::Pg;
 use threadline_core::{
-    ActorHistory, AsOf, Audited, ChangeCount, Correlation, CorrelationBundle, CountChanges, Incident, IncidentBundle,
-    Json, LinkedChange, LinkedTransaction, Operation, Page, RowHistory, RowKey, Schema, Streamed, Timeline,
-    TransactionId, TransactionLookup,
+    ActorHistory, AsOf, Audited, ChangeCount, Correlation, CorrelationBundle, CountChanges, Export, ExportSummary,
+    Exporting, Incident, IncidentBundle, Json, LinkedChange, LinkedTransaction, Operation, Page, RowHistory, RowKey,
+    Schema, Streamed, Timeline, TransactionId, TransactionLookup,
 };
 use time::OffsetDateTime;
 
@@ -153,6 +155,54 @@ pub trait Trail: LoadConnection<Backend = Pg> {
         S: Streamed,
     {
         Entries::begin(self, schema, read)
+    }
+
+    /// The changes that match, written as CSV or JSON to a file, a buffer or the standard output: one snapshot, in constant
+    /// memory.
+    ///
+    /// # Errors
+    /// [`is_output_failed`](threadline_core::Error::is_output_failed) when it cannot be written, what [`Export`] documents,
+    /// and as for [`run`](Self::run).
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use std::fs::File;
+    /// use threadline_core::{Export, ExportFormat};
+    /// use threadline_diesel::prelude::*;
+    ///
+    /// # fn example(conn: &mut diesel::PgConnection) -> Result<(), Box<dyn std::error::Error>> {
+    /// let export = Export::new(Timeline::new().table("posts")).format(ExportFormat::Ndjson).all_rows();
+    /// let summary = conn.export_to(export, File::create("posts.ndjson")?)?;
+    /// println!("{} changes", summary.returned_count);
+    /// # Ok(())
+    /// # }
+    /// ```
+    fn export_to<W>(&mut self, export: Export, writer: W) -> Result<ExportSummary, Error>
+    where
+        W: Write,
+    {
+        self.export_to_in(&Schema::default(), export, writer)
+    }
+
+    /// As [`export_to`](Self::export_to), with the kernel in this schema.
+    ///
+    /// # Errors
+    /// As for [`export_to`](Self::export_to).
+    fn export_to_in<W>(&mut self, schema: &Schema, export: Export, mut writer: W) -> Result<ExportSummary, Error>
+    where
+        W: Write,
+    {
+        let failed = |error: io::Error| threadline_core::Error::output_failed(error);
+        wire::reading(self, |connection| {
+            let mut exporting = Exporting::new(export);
+            while let Some(statement) = exporting.next_statement(schema)? {
+                let chunk = exporting.chunk(wire::fetch(connection, schema, &statement)?)?;
+                writer.write_all(&chunk).map_err(failed)?;
+            }
+            let (end, summary) = exporting.finish()?;
+            writer.write_all(&end).and_then(|()| writer.flush()).map_err(failed)?;
+            Ok(summary)
+        })
     }
 
     /// A row as it was at an instant, as JSON.

@@ -1,8 +1,11 @@
 //! Reading the trail on every connection.
 
+use std::io;
+
 use diesel::prelude::*;
 use threadline_core::{
-    ActorHistory, ChangeOp, Correlation, CountChanges, CreatePartitions, Incident, InstalledVersion, Schema, kernel,
+    ActorHistory, ChangeOp, Correlation, CountChanges, CreatePartitions, Export, ExportFormat, Incident,
+    InstalledVersion, Schema, kernel,
 };
 use threadline_diesel::Error;
 use threadline_diesel::prelude::*;
@@ -16,6 +19,8 @@ on_both! {
     a_stream_has_every_entry_in_the_order_of_the_pages,
     a_dropped_stream_leaves_the_transaction_as_it_was,
     a_stream_of_a_wrong_question_is_an_error,
+    an_export_is_written_whole,
+    an_export_that_cannot_be_written_leaves_the_connection_usable,
     the_trail_is_read_with_the_same_methods_everywhere,
     a_row_is_read_as_it_was,
     a_read_outside_a_transaction_does_not_write,
@@ -193,4 +198,37 @@ fn a_stream_of_a_wrong_question_is_an_error(target: &Target) {
     assert!(entries.next().is_none(), "it ends after the first error");
     drop(entries);
     assert!(!has_transaction(&mut conn));
+}
+
+fn an_export_is_written_whole(target: &Target) {
+    let mut conn = target.connect();
+    write_many(&mut conn);
+    let mut lines = Vec::new();
+    let export = Export::new(Timeline::new()).format(ExportFormat::Ndjson).all_rows();
+    let summary = conn.export_to(export, &mut lines).unwrap();
+    assert_eq!((summary.returned_count, summary.truncated), (1100, false));
+    assert_eq!(String::from_utf8(lines).unwrap().lines().count(), 1100);
+    assert!(!has_transaction(&mut conn));
+}
+
+/// A disk that is full.
+struct Full;
+
+impl io::Write for Full {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::StorageFull.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn an_export_that_cannot_be_written_leaves_the_connection_usable(target: &Target) {
+    let mut conn = target.connect();
+    write_many(&mut conn);
+    let error = conn.export_to(Export::new(Timeline::new()), Full).unwrap_err();
+    assert!(error.as_core().unwrap().is_output_failed(), "{error}");
+    assert!(!has_transaction(&mut conn));
+    conn.run(&InstalledVersion).unwrap();
 }
