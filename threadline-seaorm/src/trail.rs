@@ -2,15 +2,17 @@
 
 use std::future::Future;
 
-use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseExecutor, DatabaseTransaction, DbErr, FromQueryResult, QueryResult,
+use futures_util::stream::Stream;
+use sea_orm::FromQueryResult;
+use threadline_core::{
+    ActorHistory, AsOf, Audited, ChangeCount, Correlation, CorrelationBundle, CountChanges, Export, ExportPiece,
+    ExportSummary, Incident, IncidentBundle, Json, LinkedChange, LinkedTransaction, Operation, Page, RowHistory,
+    RowKey, Schema, Streamed, Timeline, TransactionId, TransactionLookup,
 };
-use threadline_core::{AsOf, Audited, Json, LinkedChange, Operation, Page, RowHistory, RowKey, Schema, Timeline};
 use time::OffsetDateTime;
 
-use crate::begin::Beginning;
-use crate::scope::Scope;
-use crate::{Attached, AuditedDatabase, AuditedTransaction, Error, wire};
+use crate::reach::Reached;
+use crate::{Error, streams};
 
 /// Runs operations that read the trail, on a connection or a transaction.
 ///
@@ -37,7 +39,7 @@ use crate::{Attached, AuditedDatabase, AuditedTransaction, Error, wire};
 )]
 pub trait Trail: Sync {
     #[doc(hidden)]
-    fn __reading(&self) -> impl Future<Output = Result<Reading<'_>, Error>> + Send;
+    fn __reach(&self) -> impl Future<Output = Result<Reached<'_>, Error>> + Send;
 
     #[doc(hidden)]
     fn __schema(&self) -> Schema {
@@ -67,7 +69,7 @@ pub trait Trail: Sync {
     {
         async move {
             let statement = operation.statement(schema)?;
-            let reading = self.__reading().await?;
+            let reading = self.__reach().await?;
             let rows = reading.fetch(&statement, schema).await?;
             reading.end().await?;
             Ok(operation.decode(rows)?)
@@ -88,6 +90,125 @@ pub trait Trail: Sync {
     /// What [`RowHistory`] documents, and as for [`run`](Self::run).
     fn row_history(&self, query: &RowHistory) -> impl Future<Output = Result<Page<LinkedChange>, Error>> + Send {
         self.run(query)
+    }
+
+    /// How many changes match, counted up to a cap.
+    ///
+    /// # Errors
+    /// What [`CountChanges`] documents, and as for [`run`](Self::run).
+    fn count_changes(&self, query: &CountChanges) -> impl Future<Output = Result<ChangeCount, Error>> + Send {
+        self.run(query)
+    }
+
+    /// An audit transaction and its action, by the id that an [`Outcome`](threadline_core::Outcome) carries.
+    ///
+    /// # Errors
+    /// [`is_not_found`](threadline_core::Error::is_not_found) when there is none, and as for [`run`](Self::run).
+    fn find_transaction(&self, id: TransactionId) -> impl Future<Output = Result<LinkedTransaction, Error>> + Send {
+        async move { self.run(&TransactionLookup::new(id)).await }
+    }
+
+    /// Everything about one audit transaction: who, why, and what it changed.
+    ///
+    /// # Errors
+    /// What [`Incident`] documents, and as for [`run`](Self::run).
+    fn incident(&self, query: &Incident) -> impl Future<Output = Result<IncidentBundle, Error>> + Send {
+        self.run(query)
+    }
+
+    /// What was recorded under one correlation id: actions and changes.
+    ///
+    /// # Errors
+    /// What [`Correlation`] documents, and as for [`run`](Self::run).
+    fn correlation(&self, query: &Correlation) -> impl Future<Output = Result<CorrelationBundle, Error>> + Send {
+        self.run(query)
+    }
+
+    /// A page of the audit transactions of one actor, newest first.
+    ///
+    /// # Errors
+    /// What [`ActorHistory`] documents, and as for [`run`](Self::run).
+    fn actor_history(
+        &self,
+        query: &ActorHistory,
+    ) -> impl Future<Output = Result<Page<LinkedTransaction>, Error>> + Send {
+        self.run(query)
+    }
+
+    /// Every entry of a read that can have any number of them, such as a [`Timeline`] without a limit, in the order of its
+    /// pages: one snapshot, in constant memory. Dropping the stream ends the read.
+    ///
+    /// The items are errors as for [`run`](Self::run), and as the read documents; the stream ends after the first.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use futures_util::TryStreamExt;
+    /// use threadline_core::Timeline;
+    /// use threadline_seaorm::{AuditedDatabase, Trail};
+    ///
+    /// # async fn example(db: AuditedDatabase) -> Result<(), threadline_seaorm::Error> {
+    /// let mut changes = std::pin::pin!(db.stream(Timeline::new().table("posts")));
+    /// while let Some(entry) = changes.try_next().await? {
+    ///     println!("{} {:?}", entry.change.op, entry.change.table_pk);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    fn stream<S>(&self, read: S) -> impl Stream<Item = Result<S::Item, Error>> + Send
+    where
+        S: Streamed + Send,
+        S::Item: Send,
+    {
+        self.stream_in(self.__schema(), read)
+    }
+
+    /// As [`stream`](Self::stream), with the kernel in this schema.
+    fn stream_in<S>(&self, schema: Schema, read: S) -> impl Stream<Item = Result<S::Item, Error>> + Send
+    where
+        S: Streamed + Send,
+        S::Item: Send,
+    {
+        streams::entries(self, schema, read)
+    }
+
+    /// The changes that match, written as CSV or JSON: pieces to write, and at last how many there were. One snapshot, in
+    /// constant memory.
+    ///
+    /// The items are errors as for [`run`](Self::run), and as [`Export`] documents; the stream ends after the first.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use futures_util::TryStreamExt;
+    /// use threadline_core::{Export, ExportPiece, Timeline};
+    /// use threadline_seaorm::{AuditedDatabase, Trail};
+    ///
+    /// # async fn example(db: AuditedDatabase, mut body: Vec<u8>) -> Result<(), threadline_seaorm::Error> {
+    /// let export = Export::new(Timeline::new().table("posts")).all_rows();
+    /// let mut pieces = std::pin::pin!(db.export(export));
+    /// while let Some(piece) = pieces.try_next().await? {
+    ///     match piece {
+    ///         ExportPiece::Bytes(bytes) => body.extend(bytes),
+    ///         ExportPiece::Done(summary) => println!("{} changes", summary.returned_count),
+    ///         _ => {}
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    fn export(&self, export: Export) -> impl Stream<Item = Result<ExportPiece, Error>> + Send {
+        streams::pieces(self, self.__schema(), export)
+    }
+
+    /// As [`export`](Self::export), written to something that blocks: a file, a buffer, the standard output.
+    ///
+    /// # Errors
+    /// [`is_output_failed`](threadline_core::Error::is_output_failed) when it cannot be written, and as for
+    /// [`export`](Self::export).
+    fn export_to<W>(&self, export: Export, writer: W) -> impl Future<Output = Result<ExportSummary, Error>> + Send
+    where
+        W: std::io::Write + Send,
+    {
+        streams::write(self.export(export), writer)
     }
 
     /// A row as it was at an instant, as JSON.
@@ -142,7 +263,7 @@ pub trait Trail: Sync {
         R: Audited + FromQueryResult + Send,
     {
         let as_of = AsOf::model::<R>(key, at);
-        async move { row(self.__reading().await?, &self.__schema(), &as_of).await }
+        async move { row(self.__reach().await?, &self.__schema(), &as_of).await }
     }
 
     /// As [`as_of`](Self::as_of), with the kernel in this schema.
@@ -159,12 +280,12 @@ pub trait Trail: Sync {
         R: Audited + FromQueryResult + Send,
     {
         let as_of = AsOf::model::<R>(key, at);
-        async move { row(self.__reading().await?, schema, &as_of).await }
+        async move { row(self.__reach().await?, schema, &as_of).await }
     }
 }
 
 /// A row as it was, in two steps: the image, then the row made of it.
-async fn row<R>(reading: Reading<'_>, schema: &Schema, as_of: &AsOf) -> Result<R, Error>
+async fn row<R>(reading: Reached<'_>, schema: &Schema, as_of: &AsOf) -> Result<R, Error>
 where
     R: Audited + FromQueryResult + Send,
 {
@@ -173,115 +294,4 @@ where
     let model = R::from_query_result(&row, "")?;
     reading.end().await?;
     Ok(model)
-}
-
-/// Where a read runs.
-#[doc(hidden)]
-#[derive(Debug)]
-pub struct Reading<'h>(Place<'h>);
-
-#[derive(Debug)]
-enum Place<'h> {
-    /// In a transaction of its own.
-    Alone(DatabaseTransaction),
-    /// In one that is open.
-    Within(&'h DatabaseTransaction),
-    /// In an audited one, which learns of errors.
-    Audited(&'h Scope<'h>),
-    /// On SeaORM's mock, which sees this statement and no other.
-    Mock(&'h DatabaseConnection),
-}
-
-impl Reading<'_> {
-    async fn alone(connection: &DatabaseConnection) -> Result<Reading<'_>, Error> {
-        wire::ensure_postgres(connection)?;
-        if connection.is_mock_connection() {
-            return Ok(Reading(Place::Mock(connection)));
-        }
-        let tx = Beginning::on(connection).await?;
-        tx.execute_unprepared("SET TRANSACTION READ ONLY").await?;
-        Ok(Reading(Place::Alone(tx)))
-    }
-
-    async fn fetch(&self, statement: &threadline_core::Statement, schema: &Schema) -> Result<Vec<String>, Error> {
-        let rows = match &self.0 {
-            Place::Alone(tx) => wire::fetch(tx, statement).await,
-            Place::Within(tx) => wire::fetch(*tx, statement).await,
-            Place::Audited(scope) => scope.forward(wire::fetch(scope.plain(), statement)).await,
-            Place::Mock(connection) => wire::fetch(*connection, statement).await,
-        };
-        rows.map_err(|error| Error::from_own_statement(error, schema))
-    }
-
-    async fn one(&self, statement: &threadline_core::Statement, schema: &Schema) -> Result<QueryResult, Error> {
-        let statement = wire::to_seaorm(statement);
-        let row = match &self.0 {
-            Place::Alone(tx) => tx.query_one_raw(statement).await,
-            Place::Within(tx) => tx.query_one_raw(statement).await,
-            Place::Audited(scope) => scope.forward(scope.plain().query_one_raw(statement)).await,
-            Place::Mock(connection) => connection.query_one_raw(statement).await,
-        };
-        let row = row.map_err(|error| Error::from_own_statement(error, schema))?;
-        Ok(row.ok_or_else(|| DbErr::RecordNotFound("a row made of its image".to_owned()))?)
-    }
-
-    async fn end(self) -> Result<(), Error> {
-        match self.0 {
-            Place::Alone(tx) => Ok(tx.commit().await?),
-            Place::Within(_) | Place::Audited(_) | Place::Mock(_) => Ok(()),
-        }
-    }
-}
-
-impl Trail for DatabaseConnection {
-    async fn __reading(&self) -> Result<Reading<'_>, Error> {
-        Reading::alone(self).await
-    }
-}
-
-impl Trail for DatabaseTransaction {
-    async fn __reading(&self) -> Result<Reading<'_>, Error> {
-        wire::ensure_backend(ConnectionTrait::get_database_backend(self))?;
-        Ok(Reading(Place::Within(self)))
-    }
-}
-
-impl Trail for DatabaseExecutor<'_> {
-    async fn __reading(&self) -> Result<Reading<'_>, Error> {
-        match self {
-            Self::Connection(connection) => Reading::alone(connection).await,
-            Self::Transaction(tx) => tx.__reading().await,
-            Self::OwnedTransaction(tx) => tx.__reading().await,
-        }
-    }
-}
-
-impl Trail for AuditedDatabase {
-    async fn __reading(&self) -> Result<Reading<'_>, Error> {
-        Reading::alone(self.unaudited()).await
-    }
-
-    fn __schema(&self) -> Schema {
-        self.schema().clone()
-    }
-}
-
-impl Trail for AuditedTransaction {
-    async fn __reading(&self) -> Result<Reading<'_>, Error> {
-        Ok(Reading(Place::Audited(self.scope())))
-    }
-
-    fn __schema(&self) -> Schema {
-        self.scope().schema().clone()
-    }
-}
-
-impl Trail for Attached<'_> {
-    async fn __reading(&self) -> Result<Reading<'_>, Error> {
-        Ok(Reading(Place::Audited(self.scope())))
-    }
-
-    fn __schema(&self) -> Schema {
-        self.scope().schema().clone()
-    }
 }
