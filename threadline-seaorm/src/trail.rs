@@ -19,7 +19,8 @@ use crate::{Error, streams};
 /// A handle with an open transaction reads inside it, and sees its own changes. Otherwise the read has a read-only
 /// transaction of its own, which leaves nothing behind when it is cancelled.
 ///
-/// The kernel is looked for in the schema `threadline`; an [`AuditedDatabase`] and an [`AuditedTransaction`] know theirs.
+/// The kernel is looked for in the schema `threadline`; an [`AuditedDatabase`](crate::AuditedDatabase) and an
+/// [`AuditedTransaction`](crate::AuditedTransaction) know theirs.
 ///
 /// # Examples
 /// ```no_run
