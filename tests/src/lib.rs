@@ -1,3 +1,4 @@
 //! What several of Threadline's test programs share.
 
+pub mod book;
 pub mod replay;

@@ -6,24 +6,7 @@ use std::{fs, path::Path};
 
 use threadline_core::{Schema, kernel};
 use threadline_testkit::require_server;
-
-/// The contents of the fenced blocks of `language`, in order.
-fn blocks(page: &str, language: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut current: Option<String> = None;
-    for line in page.lines() {
-        match (&mut current, line.trim()) {
-            (Some(_), "```") => found.extend(current.take()),
-            (Some(block), _) => {
-                block.push_str(line);
-                block.push('\n');
-            }
-            (None, fence) if fence.strip_prefix("```") == Some(language) => current = Some(String::new()),
-            (None, _) => {}
-        }
-    }
-    found
-}
+use threadline_tests::book::blocks;
 
 #[test]
 fn every_sql_block_of_the_book_runs() {
@@ -55,10 +38,4 @@ fn every_sql_block_of_the_book_runs() {
             .unwrap();
     }
     assert!(executed >= 9, "only {executed} SQL blocks found in the book");
-}
-
-#[test]
-fn a_block_is_found_by_its_language() {
-    let page = "text\n```sql\nSELECT 1;\n```\n```rust\nfn f() {}\n```\n```sql\nSELECT 2;\n```\n";
-    assert_eq!(blocks(page, "sql"), ["SELECT 1;\n", "SELECT 2;\n"]);
 }

@@ -83,10 +83,11 @@ fn an_ordinary_role_can_neither_read_nor_write_the_trail() {
     );
     assert!(relations.len() > TRAIL.len() + 14, "{relations:?}");
     for relation in &relations {
+        let id = if relation.ends_with("linked_changes") { "change_id" } else { "id" };
         for sql in [
             format!("SELECT FROM {relation}"),
             format!("INSERT INTO {relation} DEFAULT VALUES"),
-            format!("UPDATE {relation} SET id = id"),
+            format!("UPDATE {relation} SET {id} = {id}"),
             format!("DELETE FROM {relation}"),
             format!("TRUNCATE {relation}"),
             format!("CREATE INDEX ON {relation} ((1))"),
@@ -95,7 +96,13 @@ fn an_ordinary_role_can_neither_read_nor_write_the_trail() {
         ] {
             let sql =
                 if relation.ends_with("kernel_versions") { sql.replace("SET id = id", "SET version = 0") } else { sql };
-            assert_eq!(app.refusal(&sql).sqlstate, "42501", "{sql}");
+            let sqlstate = app.refusal(&sql).sqlstate;
+            // A view takes no writes from anybody: 55000, 42809, and 0A000 for what only tables can have.
+            let of_view = relation.ends_with("linked_changes") && !sql.starts_with("SELECT");
+            assert!(
+                sqlstate == "42501" || of_view && ["55000", "42809", "0A000"].contains(&&*sqlstate),
+                "{sql}: {sqlstate}"
+            );
         }
     }
     let sequences = admin.column(

@@ -243,3 +243,18 @@ BEGIN
     RETURN json_build_object('facts', facts, 'enabled_at', to_char(entry.enabled_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
         'before', array_to_json(before), 'after', array_to_json(after), 'live', live);
 END $body$;
+
+-- For people in psql: each change with who and why. Both joins are outer ones: a change is told although its transaction or
+-- its action expired. actor_type and actor_id are the expressions of the index on actors, key_hash that of keys.
+CREATE VIEW @schema@.linked_changes AS
+SELECT c.id AS change_id, c.captured_at, c.op, c.table_schema, c.table_name, c.table_pk, c.previous_pk,
+    c.changed_fields, c.changed_from, c.data_after, c.withheld,
+    c.transaction_id, t.occurred_at, t.actor_ref, t.actor_ref ->> 'type' AS actor_type, t.actor_ref ->> 'id' AS actor_id,
+    t.correlation_id, t.request_id, t.job_id, t.source, t.remote_ip, t.meta,
+    t.session_role, t.current_role_name, t.application_name,
+    t.action_id, a.name AS action_name, a.status AS action_status, a.verb, a.category, a.reason, a.comment,
+    a.actor_ref AS action_actor_ref, a.correlation_id AS action_correlation_id, a.recorded_at,
+    c.xid, c.key_hash, c.previous_key_hash
+FROM @schema@.audit_changes c
+LEFT JOIN @schema@.audit_transactions t ON t.id = c.transaction_id
+LEFT JOIN @schema@.audit_actions a ON a.id = t.action_id;

@@ -72,7 +72,7 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $body$
 DECLARE
     entry record;
 BEGIN
-    EXECUTE format('GRANT SELECT ON @schema@.audit_transactions, @schema@.audit_changes, @schema@.audit_actions, @schema@.audited_tables, @schema@.kernel_versions, @schema@.retention_runs TO %I', role_name);
+    EXECUTE format('GRANT SELECT ON @schema@.audit_transactions, @schema@.audit_changes, @schema@.audit_actions, @schema@.linked_changes, @schema@.audited_tables, @schema@.kernel_versions, @schema@.retention_runs TO %I', role_name);
     -- What the reading functions call runs with the reader's own rights, so the reader needs all of it.
     FOR entry IN
         SELECT p.oid::regprocedure::text AS label FROM pg_proc p
