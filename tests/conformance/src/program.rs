@@ -52,7 +52,7 @@ impl State {
 
 /// Which cells to run: those whose route is among the arguments, and whose case holds one of the other words.
 ///
-/// The word `exempt` turns to the cells of `exceptions.toml` instead. One that passes has no business there.
+/// The word `exempt` turns to the cells of `exceptions.toml` instead, to see whether an entry is still needed.
 #[derive(Debug, Default)]
 pub struct Filter {
     exempt: bool,
