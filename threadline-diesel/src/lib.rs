@@ -88,8 +88,8 @@
 //!
 //! # libpq
 //!
-//! This crate does not choose how it is linked: enable `bundled` or another of `pq-sys`'s own features where you depend on
-//! Diesel.
+//! This crate brings neither `PgConnection` nor libpq: where you depend on Diesel, enable its feature `postgres`, and choose
+//! how libpq is linked with `bundled` or another of `pq-sys`'s own features. diesel-async needs none.
 
 #[cfg(feature = "async")]
 pub mod asynchronous;
