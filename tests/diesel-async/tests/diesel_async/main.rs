@@ -13,6 +13,7 @@ mod connection;
 mod endings;
 mod failures;
 mod installing;
+mod migrations;
 mod nested;
 mod reading;
 mod retrying;
