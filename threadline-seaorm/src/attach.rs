@@ -62,7 +62,7 @@ where
 
 /// What a transaction may be open on, for [`attach`].
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is not an open transaction of SeaORM's",
+    message = "`{Self}` is not an open transaction of SeaORM",
     note = "attach to a `DatabaseTransaction`, or to the `DatabaseExecutor` of a migration",
     note = "to begin an audited transaction, use `AuditedDatabase::with(&context)`"
 )]
