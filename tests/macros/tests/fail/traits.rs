@@ -2,12 +2,9 @@
 
 use threadline::sqlx::prelude::*;
 
-fn reads(_: impl Trail) {}
-
 fn begins<'c>(_: impl BeginAudited<'c>) {}
 
-fn no_handles(actor: ActorRef, tx: AuditedTransaction<'static>) {
-    reads(&actor);
+fn no_handle(tx: AuditedTransaction<'static>) {
     begins(tx);
 }
 
