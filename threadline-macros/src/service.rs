@@ -156,7 +156,12 @@ fn name_of(handle: &Expr) -> syn::Result<Ident> {
         Expr::Unary(inner) => return name_of(&inner.expr),
         _ => None,
     };
-    name.cloned().ok_or_else(|| Error::new_spanned(handle, "say what the transaction is called inside: `tx = name`"))
+    let Some(mut name) = name.cloned() else {
+        return Err(Error::new_spanned(handle, "say what the transaction is called inside: `tx = name`"));
+    };
+    // As written by this macro, for lints of names that hide others.
+    name.set_span(Span::call_site().located_at(name.span()));
+    Ok(name)
 }
 
 /// What the function returns.
