@@ -24,7 +24,7 @@
 //! transaction lasts and no longer.
 //!
 //! Application state keeps the pool it has. Every connection to PostgreSQL has the methods of [`AuditDsl`] and [`Trail`]: a
-//! [`PgConnection`](diesel::PgConnection), one out of a pool, and what code that is generic over
+//! [`PgConnection`](https://docs.diesel.rs/2.3.x/diesel/pg/struct.PgConnection.html), one out of a pool, and what code that is generic over
 //! `C: LoadConnection<Backend = Pg>` is given. No unstable feature of Diesel is needed.
 //!
 //! # Which form

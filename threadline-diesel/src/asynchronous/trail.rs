@@ -153,7 +153,12 @@ pub trait Trail: AuditDsl {
     ///
     /// The items are errors as for [`run`](Self::run), and as [`Export`] documents; the stream ends after the first.
     fn export(&mut self, export: Export) -> impl Stream<Item = Result<ExportPiece, Error>> + Send {
-        streaming::pieces(self, Schema::default(), export)
+        self.export_in(Schema::default(), export)
+    }
+
+    /// As [`export`](Self::export), with the kernel in this schema.
+    fn export_in(&mut self, schema: Schema, export: Export) -> impl Stream<Item = Result<ExportPiece, Error>> + Send {
+        streaming::pieces(self, schema, export)
     }
 
     /// As [`export`](Self::export), written to something that blocks: a file, a buffer, the standard output.
@@ -161,8 +166,20 @@ pub trait Trail: AuditDsl {
     /// # Errors
     /// [`is_output_failed`](threadline_core::Error::is_output_failed) when it cannot be written, and as for
     /// [`export`](Self::export).
-    fn export_to<W>(
+    fn export_to<W>(&mut self, export: Export, writer: W) -> impl Future<Output = Result<ExportSummary, Error>> + Send
+    where
+        W: std::io::Write + Send,
+    {
+        async move { self.export_to_in(&Schema::default(), export, writer).await }
+    }
+
+    /// As [`export_to`](Self::export_to), with the kernel in this schema.
+    ///
+    /// # Errors
+    /// As for [`export_to`](Self::export_to).
+    fn export_to_in<W>(
         &mut self,
+        schema: &Schema,
         export: Export,
         mut writer: W,
     ) -> impl Future<Output = Result<ExportSummary, Error>> + Send
@@ -171,7 +188,7 @@ pub trait Trail: AuditDsl {
     {
         async move {
             let failed = |error: std::io::Error| threadline_core::Error::output_failed(error);
-            let mut pieces = std::pin::pin!(self.export(export));
+            let mut pieces = std::pin::pin!(self.export_in(schema.clone(), export));
             let mut summary = None;
             while let Some(piece) = pieces.try_next().await? {
                 match piece {
