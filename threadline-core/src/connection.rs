@@ -4,6 +4,10 @@ use std::future::Future;
 
 use crate::{Error, Operation, Schema, Statement};
 
+/// How a read-only transaction for our reads is begun, in one message: they look up little through many partitions, for
+/// which just-in-time compilation takes longer than running them.
+pub const BEGIN_READ: &str = "BEGIN READ ONLY; SET LOCAL jit = off";
+
 /// An asynchronous connection, pool or transaction that can run our statements.
 ///
 /// An adapter implements the two required methods; [`run`](Self::run) comes for free.

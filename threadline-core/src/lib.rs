@@ -73,7 +73,7 @@ mod write;
 pub use action::{Action, ActionStatus};
 pub use actor::{ActorKind, ActorRef};
 pub use capture::{DisableCapture, EnableCapture, PlanCapture, RefreshCapture};
-pub use connection::{AsyncConnection, BlockingConnection};
+pub use connection::{AsyncConnection, BEGIN_READ, BlockingConnection};
 pub use context::AuditContext;
 pub use database_error::DatabaseFacts;
 pub use error::Error;

@@ -4,7 +4,7 @@ use std::future::Future;
 
 use sqlx::pool::PoolConnection;
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
-use threadline_core::Schema;
+use threadline_core::{BEGIN_READ, Schema};
 
 use crate::guarded::Guarded;
 use crate::{AuditedPool, AuditedTransaction, Error, wire};
@@ -52,7 +52,7 @@ pub enum Somewhere<'c> {
 
 impl<'c> Alone<'c> {
     async fn begin(mut guarded: Guarded<'c>) -> Result<Self, Error> {
-        guarded.begin("BEGIN READ ONLY".to_owned(), "a read").await?;
+        guarded.begin(BEGIN_READ.to_owned(), "a read").await?;
         Ok(Self(guarded))
     }
 }

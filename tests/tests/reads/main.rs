@@ -6,5 +6,9 @@
 mod ask;
 mod exports;
 mod history;
+mod plans;
 mod property;
+#[path = "../kernel/session.rs"]
+#[allow(dead_code, reason = "shared with the kernel's tests")]
+mod session;
 mod world;

@@ -27,7 +27,15 @@ const STEPS: &[Step] = &[
             include_str!("sql/capture_enable.sql"),
         ],
     },
-    Step { version: 4, name: "reads", parts: &[include_str!("sql/reads.sql"), include_str!("sql/reads_rows.sql")] },
+    Step {
+        version: 4,
+        name: "reads",
+        parts: &[
+            include_str!("sql/reads.sql"),
+            include_str!("sql/reads_find.sql"),
+            include_str!("sql/reads_rows.sql"),
+        ],
+    },
 ];
 
 /// The newest kernel version this crate installs.

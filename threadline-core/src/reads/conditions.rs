@@ -49,6 +49,11 @@ impl Conditions {
         format!("{}::text", self.param(value))
     }
 
+    /// How many parameters there are.
+    pub(super) fn params(&self) -> usize {
+        self.params.len()
+    }
+
     pub(super) fn into_params(self) -> Vec<String> {
         self.params
     }
@@ -165,11 +170,11 @@ impl Conditions {
 
     pub(super) fn correlation(&mut self, id: &str) {
         let id = self.text(id);
-        // A union, not OR: each side has its index.
+        // A union, not OR: each side has its index. An array, which no plan turns into a scan of all transactions.
         let search = format!(
-            "t.id IN (SELECT s.id FROM {{schema}}.audit_transactions AS s WHERE s.correlation_id = {id} UNION \
+            "t.id = ANY (ARRAY(SELECT s.id FROM {{schema}}.audit_transactions AS s WHERE s.correlation_id = {id} UNION \
              SELECT s.id FROM {{schema}}.audit_actions AS a JOIN {{schema}}.audit_transactions AS s ON s.action_id = a.id \
-             WHERE a.correlation_id = {id})"
+             WHERE a.correlation_id = {id}))"
         );
         let check = format!(
             "(t.correlation_id = {id} OR EXISTS (SELECT FROM {{schema}}.audit_actions AS a \

@@ -1,6 +1,7 @@
 //! The statements that find changes: put together from the filters that are set, so that each plan uses its index.
 
 use serde::Deserialize;
+use time::OffsetDateTime;
 
 use super::{
     conditions::{Conditions, LOOK_UP},
@@ -8,7 +9,9 @@ use super::{
     filters::{Filters, Place},
     row_key::{self, KeyFacts, RowKey},
 };
-use crate::{AuditAction, AuditChange, AuditTransaction, Error, LinkedChange, Schema, Statement, decode, instant};
+use crate::{
+    AuditAction, AuditChange, AuditTransaction, Error, LinkedChange, Schema, Statement, decode, instant, quote_literal,
+};
 
 /// A statement under construction.
 pub(super) struct Query<'a> {
@@ -39,9 +42,6 @@ const ALL: &str = "9223372036854775807";
 
 /// Newest first, the order of every read.
 const NEWEST_FIRST: &str = "ORDER BY c.captured_at DESC, c.id DESC";
-
-/// So many transactions are looked through one by one; more, by walking the order of the trail.
-const FEW_TRANSACTIONS: u32 = 500;
 
 impl<'a> Query<'a> {
     pub(super) fn new(schema: &'a Schema, filters: &'a Filters) -> Result<Self, Error> {
@@ -143,56 +143,45 @@ impl<'a> Query<'a> {
         if let Some(cursor) = &cursor {
             self.conditions.go_on_after(cursor)?;
         }
-        let mut ctes = String::new();
-        let mut branches: Vec<String> = Vec::new();
-        let mut walk_unless: Vec<&str> = Vec::new();
-        let (under_any_name, facts): (&[&str], _) = match place {
+        let search = self.conditions.is_searchable().then(|| self.conditions.search());
+        let (on_change, on_both) = (self.conditions.of_change(&[]), self.conditions.of_change_and_transaction(&[]));
+        // The conditions travel as text and read their values from an array.
+        let text = |conditions: String| -> Result<String, Error> {
+            let conditions = if conditions.is_empty() { "true".to_owned() } else { conditions };
+            quote_literal(&in_array(&self.schema.expand(&conditions)))
+        };
+        let (on_change, on_both) = (text(on_change)?, text(on_both)?);
+        let search = search.map_or(Ok("NULL".to_owned()), text)?;
+        let params: Vec<String> = (1..=self.conditions.params()).map(|n| format!("${n}::text")).collect();
+        let (ctes, names, facts) = match place {
             Place::Tables => {
                 let names = self.names();
-                ctes.push_str(&names.cte);
-                (&[UNDER_ANY_NAME], Some(Facts { json: names.facts, always_if: Some(SOMETHING_MISSING) }))
+                let facts = Facts { json: names.facts, always_if: Some(SOMETHING_MISSING) };
+                (names.cte, "(SELECT pg_catalog.jsonb_agg(pg_catalog.to_jsonb(n.*)) FROM names AS n)", Some(facts))
             }
-            Place::Everywhere | Place::Row { .. } => (&[], None),
+            Place::Everywhere | Place::Row { .. } => (String::new(), "NULL", None),
         };
-
-        if self.conditions.is_searchable() {
-            ctes.push_str(&format!(
-                "ids AS MATERIALIZED (\n    SELECT t.id FROM {{schema}}.audit_transactions AS t\n    WHERE {}\n    LIMIT {}\n), \
-                 few_ids AS MATERIALIZED (SELECT pg_catalog.count(*) <= {FEW_TRANSACTIONS} AS few FROM ids), ",
-                self.conditions.search(),
-                FEW_TRANSACTIONS + 1,
-            ));
-            let conditions: Vec<&str> =
-                std::iter::once("c.transaction_id = i.id").chain(under_any_name.iter().copied()).collect();
-            branches.push(format!(
-                "(SELECT c.* FROM ids AS i CROSS JOIN LATERAL (\n            SELECT c.* FROM {{schema}}.audit_changes AS c\n            \
-                 WHERE {}\n        ) AS c\n        WHERE (SELECT f.few FROM few_ids AS f))",
-                self.conditions.of_change(&conditions),
-            ));
-            walk_unless.push("NOT (SELECT f.few FROM few_ids AS f)");
-        }
-        if let Place::Tables = place {
-            ctes.push_str(&include_str!("few_changes.sql").replace("{range}", IN_TABLE));
-            let guards: Vec<&str> =
-                walk_unless.iter().copied().chain(["(SELECT f.few FROM few_changes AS f)"]).collect();
-            branches.push(format!(
-                "(SELECT c.* FROM (SELECT DISTINCT n.table_schema, n.table_name, n.since, n.until FROM names AS n) AS n \
-                 CROSS JOIN LATERAL (\n            SELECT c.* FROM {{schema}}.audit_changes AS c\n            \
-                 WHERE {}\n        ) AS c\n        WHERE {})",
-                self.conditions.of_change_and_transaction(&[IN_TABLE, UNDER_NAME]),
-                guards.join(" AND "),
-            ));
-            walk_unless.push("NOT (SELECT f.few FROM few_changes AS f)");
-        }
-        let conditions: Vec<&str> = walk_unless.iter().chain(under_any_name).copied().collect();
-        let walk = self.walk(&conditions, limit);
-        if branches.is_empty() {
-            return Ok(Source { ctes, changes: walk, facts });
-        }
-        branches.push(format!("({walk})"));
-        let branches = branches.join("\n        UNION ALL\n        ");
-        let changes = format!("SELECT c.* FROM (\n        {branches}\n    ) AS c\n    {NEWEST_FIRST} LIMIT {limit}");
+        let names = match names {
+            "NULL" => "NULL".to_owned(),
+            names => format!("coalesce({names}, '[]')"),
+        };
+        let since = self.instant(self.filters.since)?;
+        let until =
+            self.instant(self.filters.until.into_iter().chain(cursor.map(|cursor| cursor.captured_at())).min())?;
+        let changes = format!(
+            "SELECT c.* FROM {{schema}}.find_changes({names}, {search},\n        {on_change},\n        {on_both},\n        \
+             ARRAY[{}]::text[], {since}, {until}, {limit}) AS c\n    {NEWEST_FIRST} LIMIT {limit}",
+            params.join(", "),
+        );
         Ok(Source { ctes, changes, facts })
+    }
+
+    /// An instant for the search, rounded away from it: the conditions are exact.
+    fn instant(&mut self, at: Option<OffsetDateTime>) -> Result<String, Error> {
+        Ok(match at {
+            None => "NULL".to_owned(),
+            Some(at) => format!("{}::text::timestamptz", self.conditions.param(instant::floor(at, "since")?)),
+        })
     }
 
     /// The newest changes of all, found by walking the order of the trail or through an index that a filter has.
@@ -296,15 +285,19 @@ struct Names {
 /// A table that was named and never captured, beside others perhaps.
 const SOMETHING_MISSING: &str = "EXISTS (SELECT FROM missing)";
 
-/// Changes in the name's range of key hashes: with next to no others among them.
-const IN_TABLE: &str = "c.key_hash BETWEEN {schema}.table_hash(n.table_schema, n.table_name) \
-                        AND {schema}.table_hash(n.table_schema, n.table_name) + 4294967295";
+/// Conditions whose values are in an array that is the only parameter.
+fn in_array(conditions: &str) -> String {
+    let mut parts = conditions.split('$');
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let digits = part.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, rest) = part.split_at(digits);
+        text.push_str(&format!("($1)[{number}]{rest}"));
+    }
+    text
+}
 
-/// Changes recorded under the name `n` while it was the table's.
-const UNDER_NAME: &str = "c.table_schema = n.table_schema AND c.table_name = n.table_name \
-                          AND c.captured_at <= n.until AND c.captured_at > n.since";
-
-/// The same for any of the names; a scalar subquery, so that no join disturbs the order.
+/// Changes recorded under any of the names while it was the table's; a scalar subquery, so that no join disturbs the order.
 const UNDER_ANY_NAME: &str = "(SELECT true FROM names AS n WHERE c.table_schema = n.table_schema \
                               AND c.table_name = n.table_name AND c.captured_at <= n.until AND c.captured_at > n.since LIMIT 1)";
 
