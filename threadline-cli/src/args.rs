@@ -3,9 +3,14 @@
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::ffi::OsString;
-use threadline_core::{ActorRef, ChangeOp, Cursor, Manifest, RowHistory, Schema, Timeline};
+use std::path::PathBuf;
+use threadline_core::{
+    ActorHistory, Correlation, CountChanges, Cursor, Export, ExportFormat, Incident, Manifest, RowHistory, Schema,
+    Timeline,
+};
 use time::OffsetDateTime;
 
+use crate::filters::{ActorFilter, Filters, actor};
 use crate::key::Key;
 use crate::moment;
 use crate::name::TableName;
@@ -69,6 +74,23 @@ pub(crate) enum Command {
     History(HistoryArgs),
     /// Print a row as it was at some time
     AsOf(AsOfArgs),
+    /// Count changes
+    Count(CountArgs),
+    /// Show one audit transaction: who, when, and why
+    Transaction(TransactionArgs),
+    /// Show one audit transaction whole: who, why, and every column that it changed
+    Incident(IncidentArgs),
+    /// Show the actions and changes recorded under a correlation id
+    Correlation(CorrelationArgs),
+    /// List the audit transactions of an actor, newest first
+    Actor(ActorArgs),
+    /// Show what one change changed, column by column
+    Diff(DiffArgs),
+    /// Write changes as CSV or JSON, newest first, of one moment
+    ///
+    /// At most 10000 unless said otherwise; whether there are more is told at the end. With --json the summary is one JSON
+    /// document, and the changes need --output.
+    Export(ExportArgs),
 }
 
 #[derive(Debug, Args)]
@@ -111,50 +133,6 @@ pub(crate) struct Capture {
 
 #[derive(Debug, Args)]
 pub(crate) struct TimelineArgs {
-    /// Of this table, by the name it has today: posts, billing.invoices, '"My table"'
-    #[arg(long, value_name = "TABLE")]
-    pub(crate) table: Option<TableName>,
-
-    /// Of the row with this key: {"id": 7}, or the value alone if the key is one column
-    #[arg(long, value_name = "KEY", requires = "table", allow_hyphen_values = true)]
-    pub(crate) key: Option<Key>,
-
-    /// Of this kind
-    #[arg(long, value_parser = op())]
-    pub(crate) op: Option<ChangeOp>,
-
-    /// By this actor: user:42, anonymous, or nobody for changes that nobody was named for
-    #[arg(long, value_name = "ACTOR", value_parser = actor)]
-    pub(crate) actor: Option<ActorFilter>,
-
-    /// Covered by an action of this name
-    #[arg(long, value_name = "NAME")]
-    pub(crate) action: Option<String>,
-
-    /// Recorded under this correlation id
-    #[arg(long, value_name = "ID")]
-    pub(crate) correlation_id: Option<String>,
-
-    /// Recorded under this request id
-    #[arg(long, value_name = "ID")]
-    pub(crate) request_id: Option<String>,
-
-    /// Recorded under this job id
-    #[arg(long, value_name = "ID")]
-    pub(crate) job_id: Option<String>,
-
-    /// Of this audit transaction
-    #[arg(long, value_name = "N")]
-    pub(crate) transaction: Option<i64>,
-
-    /// At this time or later: 2026-11-23T15:04:05Z, "10m ago"
-    #[arg(long, value_name = "TIME", value_parser = moment::parse)]
-    pub(crate) since: Option<OffsetDateTime>,
-
-    /// At this time or earlier
-    #[arg(long, value_name = "TIME", value_parser = moment::parse)]
-    pub(crate) until: Option<OffsetDateTime>,
-
     /// At most so many changes, 1 to 1000
     #[arg(long, value_name = "N", default_value_t = Timeline::DEFAULT_LIMIT, value_parser = limit(Timeline::MAX_LIMIT))]
     pub(crate) limit: u32,
@@ -162,6 +140,19 @@ pub(crate) struct TimelineArgs {
     /// Go on where an earlier page ended
     #[arg(long, value_name = "CURSOR")]
     pub(crate) cursor: Option<Cursor>,
+
+    #[command(flatten)]
+    pub(crate) filters: Filters,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CountArgs {
+    /// Count so far and no further
+    #[arg(long, value_name = "N", default_value_t = CountChanges::DEFAULT_CAP, value_parser = limit(CountChanges::MAX_CAP))]
+    pub(crate) cap: u32,
+
+    #[command(flatten)]
+    pub(crate) filters: Filters,
 }
 
 #[derive(Debug, Args)]
@@ -170,7 +161,7 @@ pub(crate) struct HistoryArgs {
     pub(crate) row: Row,
 
     /// At most so many changes, 1 to 1000
-    #[arg(long, value_name = "N", default_value_t = RowHistory::DEFAULT_LIMIT, value_parser = limit(RowHistory::MAX_LIMIT))]
+    #[arg(long, value_name = "N", default_value_t = RowHistory::DEFAULT_LIMIT, value_parser = limit(Timeline::MAX_LIMIT))]
     pub(crate) limit: u32,
 
     /// Go on where an earlier page ended
@@ -199,21 +190,117 @@ pub(crate) struct Row {
     pub(crate) key: Key,
 }
 
-/// Who to look for; `None` is nobody.
-#[derive(Clone, Debug)]
-pub(crate) struct ActorFilter(pub(crate) Option<ActorRef>);
-
-fn actor(text: &str) -> Result<ActorFilter, threadline_core::Error> {
-    let text = text.trim();
-    Ok(ActorFilter(match text {
-        "nobody" => None,
-        _ if text.starts_with('{') => Some(ActorRef::from_json(text)?),
-        _ => Some(text.parse()?),
-    }))
+#[derive(Debug, Args)]
+pub(crate) struct TransactionArgs {
+    /// The audit transaction, as the other commands print it
+    #[arg(value_name = "TRANSACTION")]
+    pub(crate) id: i64,
 }
 
-fn op() -> impl TypedValueParser<Value = ChangeOp> {
-    PossibleValuesParser::new(["insert", "update", "delete", "truncate"]).try_map(|text| text.parse::<ChangeOp>())
+#[derive(Debug, Args)]
+pub(crate) struct IncidentArgs {
+    /// The audit transaction, as the other commands print it
+    #[arg(value_name = "TRANSACTION")]
+    pub(crate) id: i64,
+
+    /// At most so many changes, 1 to 1000
+    #[arg(long, value_name = "N", default_value_t = Incident::DEFAULT_LIMIT, value_parser = limit(Timeline::MAX_LIMIT))]
+    pub(crate) limit: u32,
+
+    /// Go on where an earlier page ended
+    #[arg(long, value_name = "CURSOR")]
+    pub(crate) cursor: Option<Cursor>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CorrelationArgs {
+    /// The id that the work ran under
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+
+    /// At most so many changes, 1 to 1000
+    #[arg(long, value_name = "N", default_value_t = Correlation::DEFAULT_LIMIT, value_parser = limit(Timeline::MAX_LIMIT))]
+    pub(crate) limit: u32,
+
+    /// Go on where an earlier page ended
+    #[arg(long, value_name = "CURSOR")]
+    pub(crate) cursor: Option<Cursor>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ActorArgs {
+    /// Who: user:42, anonymous, or nobody for what nobody was named for
+    #[arg(value_name = "ACTOR", value_parser = actor)]
+    pub(crate) actor: ActorFilter,
+
+    /// Begun at this time or later: 2026-11-23T15:04:05Z, "10m ago"
+    #[arg(long, value_name = "TIME", value_parser = moment::parse)]
+    pub(crate) since: Option<OffsetDateTime>,
+
+    /// Begun at this time or earlier
+    #[arg(long, value_name = "TIME", value_parser = moment::parse)]
+    pub(crate) until: Option<OffsetDateTime>,
+
+    /// At most so many transactions, 1 to 1000
+    #[arg(long, value_name = "N", default_value_t = ActorHistory::DEFAULT_LIMIT, value_parser = limit(Timeline::MAX_LIMIT))]
+    pub(crate) limit: u32,
+
+    /// Go on where an earlier page ended
+    #[arg(long, value_name = "CURSOR")]
+    pub(crate) cursor: Option<Cursor>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DiffArgs {
+    /// The change, by the id that JSON and exports tell
+    #[arg(value_name = "CHANGE")]
+    pub(crate) id: i64,
+
+    /// The audit transaction it belongs to; without it the whole trail is searched
+    #[arg(long, value_name = "N")]
+    pub(crate) transaction: Option<i64>,
+
+    /// List the columns of inserted and of deleted rows, too
+    #[arg(long)]
+    pub(crate) expand: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    /// Into this file, which must not exist yet; else to the standard output
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// Replace the file if it exists
+    #[arg(long, requires = "output")]
+    pub(crate) overwrite: bool,
+
+    /// How it is written [default: as the file's name ends, else csv]
+    #[arg(long, value_name = "FORMAT", value_parser = format())]
+    pub(crate) format: Option<ExportFormat>,
+
+    /// At most so many changes, the newest
+    #[arg(long, value_name = "N", default_value_t = Export::DEFAULT_MAX_ROWS, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) max_rows: u64,
+
+    /// However many there are
+    #[arg(long, conflicts_with = "max_rows")]
+    pub(crate) all_rows: bool,
+
+    /// Compress with gzip; so is a file whose name ends with .gz
+    #[arg(long)]
+    pub(crate) gzip: bool,
+
+    /// Leave cells of CSV as they are, also when a spreadsheet takes them for formulas
+    #[arg(long)]
+    pub(crate) raw_cells: bool,
+
+    #[command(flatten)]
+    pub(crate) filters: Filters,
+}
+
+fn format() -> impl TypedValueParser<Value = ExportFormat> {
+    PossibleValuesParser::new(["csv", "json", "ndjson"]).try_map(|text| text.parse::<ExportFormat>())
 }
 
 fn limit(most: u32) -> clap::builder::RangedI64ValueParser<u32> {

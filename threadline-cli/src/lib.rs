@@ -7,6 +7,9 @@
 //! threadline timeline --table posts --since "10m ago"
 //! threadline history posts 7
 //! threadline as-of posts 7 --at 2026-11-23T15:04:05Z
+//! threadline incident 42                          who, why, and everything that the transaction changed
+//! threadline correlation req-7f3
+//! threadline export --table posts --output posts.csv.gz
 //! ```
 //!
 //! # With your manifest
@@ -52,6 +55,7 @@ mod args;
 mod commands;
 mod database;
 mod failure;
+mod filters;
 mod key;
 mod lookup;
 mod moment;

@@ -2,7 +2,9 @@
 
 use serde::Deserialize;
 use serde_json::Value;
-use threadline_core::{CapturePolicy, Error, Operation, Schema, Statement, quote_identifier};
+use threadline_core::{
+    AuditChange, CapturePolicy, ChangeId, Error, Operation, Schema, Statement, TransactionId, quote_identifier,
+};
 
 use crate::database::Database;
 use crate::failure::Failure;
@@ -192,6 +194,40 @@ impl Operation for RecordedPolicy<'_> {
     }
 
     fn decode(&self, rows: Vec<String>) -> Result<Option<CapturePolicy>, Error> {
+        optional(&rows)
+    }
+}
+
+/// One change by its id, which alone has no index.
+pub(crate) struct FindChange {
+    pub(crate) id: ChangeId,
+    pub(crate) transaction: Option<TransactionId>,
+}
+
+impl Operation for FindChange {
+    type Output = Option<AuditChange>;
+
+    fn statement(&self, schema: &Schema) -> Result<Statement, Error> {
+        let mut sql = format!(
+            "SELECT pg_catalog.json_build_object('id', c.id, 'transaction_id', c.transaction_id, 'xid', c.xid::text, \
+                 'captured_at', pg_catalog.to_char(c.captured_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), \
+                 'table_schema', c.table_schema, 'table_name', c.table_name, 'op', c.op, 'table_pk', c.table_pk, \
+                 'previous_pk', c.previous_pk, 'data_after', c.data_after, 'changed_fields', c.changed_fields, \
+                 'changed_from', c.changed_from, 'withheld', c.withheld)::text \
+             FROM {}.audit_changes AS c WHERE c.id = $1::text::bigint",
+            schema.quoted(),
+        );
+        if self.transaction.is_some() {
+            sql.push_str(" AND c.transaction_id = $2::text::bigint");
+        }
+        let statement = Statement::new(sql).bind(self.id.to_string());
+        Ok(match self.transaction {
+            Some(transaction) => statement.bind(transaction.to_string()),
+            None => statement,
+        })
+    }
+
+    fn decode(&self, rows: Vec<String>) -> Result<Option<AuditChange>, Error> {
         optional(&rows)
     }
 }

@@ -47,6 +47,7 @@ async fn perform(manifest: &Manifest, arguments: &Arguments, output: Output) -> 
         Command::Uninstall(uninstall) if uninstall.dry_run || !uninstall.yes => {
             return commands::install::uninstall_script(uninstall, schema, output);
         }
+        Command::Export(export) => commands::export::check(export, output)?,
         _ => {}
     }
     let database = Database::connect(&arguments.global).await?;
@@ -58,6 +59,13 @@ async fn perform(manifest: &Manifest, arguments: &Arguments, output: Output) -> 
         Command::Timeline(timeline) => commands::read::timeline(&database, timeline, output).await,
         Command::History(history) => commands::read::history(&database, history, output).await,
         Command::AsOf(as_of) => commands::read::as_of(&database, as_of, output).await,
+        Command::Count(count) => commands::read::count(&database, count, output).await,
+        Command::Transaction(found) => commands::investigate::transaction(&database, found, output).await,
+        Command::Incident(incident) => commands::investigate::incident(&database, incident, output).await,
+        Command::Correlation(correlation) => commands::investigate::correlation(&database, correlation, output).await,
+        Command::Actor(actor) => commands::investigate::actor(&database, actor, output).await,
+        Command::Diff(diff) => commands::investigate::diff(&database, diff, output).await,
+        Command::Export(export) => commands::export::export(&database, export, output).await,
     };
     database.close().await;
     done

@@ -1,9 +1,9 @@
-//! `timeline`, `history` and `as-of`.
+//! `timeline`, `count`, `history` and `as-of`.
 
 use serde::Serialize;
-use threadline_core::{AsOf, Json, LinkedChange, Page, RowHistory, Timeline, TransactionId};
+use threadline_core::{AsOf, CountChanges, Cursor, Json, LinkedChange, Page, RowHistory};
 
-use crate::args::{AsOfArgs, HistoryArgs, TimelineArgs};
+use crate::args::{AsOfArgs, CountArgs, HistoryArgs, TimelineArgs};
 use crate::database::Database;
 use crate::failure::Failure;
 use crate::lookup;
@@ -18,47 +18,16 @@ struct RowThen<'a> {
 }
 
 pub(crate) async fn timeline(database: &Database, arguments: &TimelineArgs, output: Output) -> Result<(), Failure> {
-    let mut timeline = Timeline::new().limit(arguments.limit);
-    if let Some(name) = &arguments.table {
-        let table = lookup::known_table(database, name).await?;
-        if let Some(key) = &arguments.key {
-            timeline = timeline.schema(table.schema_or_public()).key(key.resolve(database, &table).await?);
-        } else if let Some(schema) = &table.schema {
-            timeline = timeline.schema(schema);
-        }
-        timeline = timeline.table(table.table);
-    }
-    if let Some(op) = arguments.op {
-        timeline = timeline.op(op);
-    }
-    if let Some(actor) = &arguments.actor {
-        timeline = timeline.actor(actor.0.as_ref());
-    }
-    if let Some(name) = &arguments.action {
-        timeline = timeline.action(name);
-    }
-    if let Some(id) = &arguments.correlation_id {
-        timeline = timeline.correlation_id(id);
-    }
-    if let Some(id) = &arguments.request_id {
-        timeline = timeline.request_id(id);
-    }
-    if let Some(id) = &arguments.job_id {
-        timeline = timeline.job_id(id);
-    }
-    if let Some(id) = arguments.transaction {
-        timeline = timeline.transaction_id(TransactionId(id));
-    }
-    if let Some(at) = arguments.since {
-        timeline = timeline.since(at);
-    }
-    if let Some(at) = arguments.until {
-        timeline = timeline.until(at);
-    }
+    let mut timeline = arguments.filters.timeline(database).await?.limit(arguments.limit);
     if let Some(cursor) = arguments.cursor {
         timeline = timeline.cursor(cursor);
     }
     print(&database.read(&timeline).await?, output)
+}
+
+pub(crate) async fn count(database: &Database, arguments: &CountArgs, output: Output) -> Result<(), Failure> {
+    let count = CountChanges::of(arguments.filters.timeline(database).await?).cap(arguments.cap);
+    output.result(&database.read(&count).await?, |count| format!("{count}\n"))
 }
 
 pub(crate) async fn history(database: &Database, arguments: &HistoryArgs, output: Output) -> Result<(), Failure> {
@@ -85,8 +54,13 @@ fn print(page: &Page<LinkedChange>, output: Output) -> Result<(), Failure> {
     if page.is_empty() {
         output.remark("No changes.");
     }
-    if let Some(cursor) = &page.next {
+    more(page.next.as_ref(), output);
+    Ok(())
+}
+
+/// Says how to go on.
+pub(crate) fn more(next: Option<&Cursor>, output: Output) {
+    if let Some(cursor) = next {
         output.remark(&format!("More: the same command with --cursor {cursor}"));
     }
-    Ok(())
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anstyle::Style;
 use serde_json::value::RawValue;
-use threadline_core::{AuditChange, AuditTransaction, ChangeOp, Json, LinkedChange};
+use threadline_core::{AuditAction, AuditChange, AuditTransaction, ChangeOp, Json, LinkedChange};
 use time::OffsetDateTime;
 
 use super::style::{BAD, CHANGED, NEW, QUIET, STRONG, WHO};
@@ -15,7 +15,7 @@ const MAX_WIDTHS: [usize; 4] = [8, 32, 24, 0];
 /// The same for names of columns.
 const MAX_NAME: usize = 40;
 /// The indentation of what belongs to an entry.
-const INDENT: usize = 4;
+pub(super) const INDENT: usize = 4;
 /// The longest reason that is shown whole, in characters.
 const MAX_REASON: usize = 200;
 
@@ -72,7 +72,7 @@ pub(crate) fn instant(at: OffsetDateTime) -> String {
     )
 }
 
-fn op_style(op: ChangeOp) -> Style {
+pub(super) fn op_style(op: ChangeOp) -> Style {
     match op {
         ChangeOp::Insert => NEW,
         ChangeOp::Update => CHANGED,
@@ -83,11 +83,14 @@ fn op_style(op: ChangeOp) -> Style {
 /// What happened, to which row, by whom, and why: the aligned columns.
 fn head(entry: &LinkedChange) -> [String; 4] {
     let LinkedChange { change, transaction, action, .. } = entry;
-    let action = action.as_ref().map_or_else(String::new, |action| {
-        let failed = if action.status == threadline_core::ActionStatus::Error { " (failed)" } else { "" };
-        format!("{}{failed}", plain(&action.name))
-    });
+    let action = action.as_ref().map_or_else(String::new, action_name);
     [change.op.to_string(), row(change), actor(transaction.as_ref()), action]
+}
+
+/// `post.published`, and whether it failed.
+pub(super) fn action_name(action: &AuditAction) -> String {
+    let failed = if action.status == threadline_core::ActionStatus::Error { " (failed)" } else { "" };
+    format!("{}{failed}", plain(&action.name))
 }
 
 /// `posts 7`, or `billing.lines order=A-1 line=2`.
@@ -124,7 +127,7 @@ fn key_text(key: &Json) -> String {
 }
 
 /// The actor; where nobody was named, the role and the program that wrote.
-fn actor(transaction: Option<&AuditTransaction>) -> String {
+pub(super) fn actor(transaction: Option<&AuditTransaction>) -> String {
     let Some(transaction) = transaction else { return "-".to_owned() };
     if let Some(actor) = &transaction.actor {
         return plain(&actor.to_string());
@@ -137,8 +140,13 @@ fn actor(transaction: Option<&AuditTransaction>) -> String {
 /// What helps to go on: the transaction and the ids it ran under, and the reason.
 fn circumstances(entry: &LinkedChange) -> Vec<String> {
     let mut parts = vec![format!("transaction {}", entry.change.transaction_id)];
-    let transaction = entry.transaction.as_ref();
-    let action = entry.action.as_ref();
+    parts.extend(origins(entry.transaction.as_ref(), entry.action.as_ref()));
+    parts
+}
+
+/// The ids that work ran under, and its reason.
+pub(super) fn origins(transaction: Option<&AuditTransaction>, action: Option<&AuditAction>) -> Vec<String> {
+    let mut parts = Vec::new();
     let ids = [
         (
             "correlation",

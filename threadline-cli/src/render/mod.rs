@@ -3,6 +3,8 @@
 mod entries;
 pub(crate) mod style;
 mod text;
+mod transactions;
 
 pub(crate) use entries::{columns, entries};
 pub(crate) use text::{drives_terminal, plain};
+pub(crate) use transactions::{actions, diff, transaction, transactions};

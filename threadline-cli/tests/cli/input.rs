@@ -4,7 +4,7 @@ use crate::support::bare;
 
 #[test]
 fn wrong_input_is_refused_before_anything_is_connected_to() {
-    let cases: [(&[&str], &str); 16] = [
+    let cases: [(&[&str], &str); 25] = [
         (&["timelines"], "unrecognized subcommand 'timelines'"),
         (&["enable"], "<TABLE>"),
         (&["plan"], "<TABLE>"),
@@ -21,11 +21,28 @@ fn wrong_input_is_refused_before_anything_is_connected_to() {
         (&["timeline", "--since", "2026-11-23 15:04:05"], "it has no offset from UTC"),
         (&["history", "posts", "{id: 7}"], "key is not JSON"),
         (&["as-of", "posts", "7"], "--at <TIME>"),
+        (&["timeline", "--action-status", "maybe"], "possible values: ok, error"),
+        (&["count", "--cap", "0"], "0 is not in 1..=10000000"),
+        (&["transaction", "seven"], "invalid digit"),
+        (&["incident"], "<TRANSACTION>"),
+        (&["actor", "robot:7"], "the actor's type is not known"),
+        (&["diff", "1", "--transaction", "x"], "invalid digit"),
+        (&["export", "--format", "xml"], "possible values: csv, json, ndjson"),
+        (&["export", "--all-rows", "--max-rows", "5"], "cannot be used with"),
+        (&["export", "--max-rows", "0"], "0 is not in 1.."),
     ];
     for (arguments, message) in cases {
         let stderr = bare(arguments).failed(2);
         assert!(stderr.contains(message), "{arguments:?}: {stderr}");
     }
+}
+
+#[test]
+fn an_export_that_cannot_be_is_refused_before_anything_is_connected_to() {
+    let stderr = bare(&["export", "--json"]).failed(2);
+    assert!(stderr.contains("--output"), "{stderr}");
+    let stderr = bare(&["export", "--output", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")]).failed(2);
+    assert!(stderr.contains("exists already") && stderr.contains("--overwrite"), "{stderr}");
 }
 
 #[test]
@@ -45,4 +62,19 @@ fn filters_that_contradict_each_other_are_refused() {
     assert!(stderr.contains("correlation_id"), "{stderr}");
     let stderr = crate::support::on(&database, &["timeline", "--table", "no_such"]).failed(2);
     assert!(stderr.contains("table no_such is not captured"), "{stderr}");
+    for arguments in [
+        &["timeline", "--op", "update"][..],
+        &["count", "--changed-field", "title"],
+        &["export", "--action-category", "editing"],
+        &["timeline", "--action-status", "ok"],
+    ] {
+        let stderr = crate::support::on(&database, arguments).failed(2);
+        assert!(stderr.contains("alone would have to look at the whole trail"), "{stderr}");
+    }
+    let stderr = crate::support::on(
+        &database,
+        &["timeline", "--table", "posts", "--table", "billing.lines", "--key", r#"{"id": 7}"#],
+    )
+    .failed(2);
+    assert!(stderr.contains("needs a schema and one table"), "{stderr}");
 }

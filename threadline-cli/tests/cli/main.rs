@@ -4,9 +4,11 @@
 mod capture;
 mod connection;
 mod embedded;
+mod exporting;
 mod help;
 mod input;
 mod install;
+mod investigating;
 mod reads;
 mod rights;
 mod support;

@@ -51,15 +51,25 @@ fn every_filter_finds_what_it_names() {
     let database = story();
     let published = instant(&database, "changed_fields @> '{title}'");
     let transaction = timeline(&database, &["--action", "post.published"])[0]["change"]["transaction_id"].to_string();
-    let cases: [(&[&str], usize); 17] = [
+    let cases: [(&[&str], usize); 27] = [
         (&[], 7),
         (&["--table", "posts"], 3),
+        (&["--table", "posts", "--table", "billing.lines"], 6),
+        (&["--in-schema", "billing"], 3),
+        (&["--in-schema", "billing", "--since", "1h ago", "--op", "delete"], 1),
+        (&["--table", "posts", "--op", "insert", "--op", "update"], 3),
+        (&["--table", "posts", "--changed-field", "title"], 1),
+        (&["--table", "posts", "--changed-field", "title", "--changed-field", "note"], 2),
+        (&["--action-id", "1"], 3),
+        (&["--actor", "user:42", "--action-category", "editing"], 0),
+        (&["--since", "1h ago", "--action-status", "ok"], 4),
+        (&["--since", "1h ago", "--action-status", "error"], 0),
         (&["--table", "BILLING.Lines"], 3),
         (&["--table", "posts", "--key", "7"], 3),
         (&["--table", "posts", "--key", r#"{"id": 7}"#], 3),
         (&["--table", "billing.lines", "--key", r#"{"line": 2, "invoice": "A-1"}"#], 2),
         (&["--table", r#""Odd ""name"""."T; DROP TABLE posts; --""#], 1),
-        (&["--op", "delete"], 1),
+        (&["--op", "delete", "--since", "1h ago"], 1),
         (&["--actor", "user:42"], 3),
         (&["--actor", "nobody"], 1),
         (&["--action", "post.published"], 1),
@@ -72,6 +82,10 @@ fn every_filter_finds_what_it_names() {
     ];
     for (filters, expected) in cases {
         assert_eq!(timeline(&database, filters).len(), expected, "{filters:?}");
+        let count = on(&database, &[&["count", "--json"], filters].concat()).json();
+        assert_eq!(count, serde_json::json!({"count": expected, "capped": false}), "{filters:?}");
+        let lines = on(&database, &[&["export", "--format", "ndjson"], filters].concat()).text();
+        assert_eq!(lines.lines().count(), expected, "{filters:?}");
     }
     assert_eq!(timeline(&database, &["--since", "1h ago"]).len(), 7);
     assert_eq!(timeline(&database, &["--until", "1h ago"]).len(), 0);

@@ -54,6 +54,13 @@ fn a_reader_of_the_trail_needs_no_right_on_the_tables() {
         &["history", "billing.lines", line],
         &["as-of", "posts", "7", "--at", "now"],
         &["as-of", "billing.lines", line, "--at", "now"],
+        &["count", "--table", "posts"],
+        &["transaction", "1"],
+        &["incident", "1"],
+        &["correlation", "corr-1"],
+        &["actor", "user:42"],
+        &["diff", "1"],
+        &["export", "--table", "posts"],
     ] {
         assert!(!role.run(arguments).text().is_empty(), "{arguments:?}");
     }

@@ -148,6 +148,11 @@ pub(crate) fn steady(text: &str, database: &Database) -> String {
     }
     let role = database.query_text("SELECT session_user").unwrap();
     let role = role[0][0].as_deref().unwrap();
+    let line_of_role = |line: &str| line.trim_start().starts_with("role ") && line.ends_with(role);
+    let steady: String = steady
+        .split_inclusive('\n')
+        .map(|line| if line_of_role(line.trim_end()) { line.replace(role, "[role]") } else { line.to_owned() })
+        .collect();
     steady
         .replace(&format!("role {role}"), "role [role]")
         .replace(&format!(r#""session_role": "{role}""#), r#""session_role": "[role]""#)
