@@ -2,4 +2,5 @@
 
 pub mod book;
 pub mod reads;
+pub mod json_schema;
 pub mod replay;
