@@ -299,3 +299,35 @@ fn readers_may_read_the_view_and_nobody_else() {
     // A view of several tables takes no writes.
     assert_eq!(written.sqlstate().as_deref(), Some("55000"));
 }
+
+#[test]
+fn the_questions_are_answered_through_indexes() {
+    let database = story();
+    database
+        .execute(
+            r#"INSERT INTO threadline.audit_transactions (id, xid, occurred_at, actor_ref, correlation_id, session_role, current_role_name, application_name)
+            SELECT 1000000 + g, '5', now() - g * interval '1 second', jsonb_build_object('type', 'user', 'id', (1000 + g % 5000)::text),
+                'c-' || g, 'app', 'none', ''
+            FROM generate_series(1, 40000) AS g;
+            INSERT INTO threadline.audit_changes (transaction_id, xid, captured_at, key_hash, table_schema, table_name, op, table_pk, data_after)
+            SELECT 1000000 + g, '5', now() - g * interval '1 second', threadline.key_hash('public', 'posts', jsonb_build_object('id', 1000 + g)),
+                'public', 'posts', 'insert', jsonb_build_object('id', 1000 + g), jsonb_build_object('id', 1000 + g)
+            FROM generate_series(1, 40000) AS g;
+            ANALYZE threadline.audit_transactions, threadline.audit_changes, threadline.audit_actions;"#,
+        )
+        .unwrap();
+    let big = "SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'threadline'::regnamespace AND c.relkind = 'r' AND c.reltuples > 1000";
+    let big: Vec<String> = database.query_text(big).unwrap().into_iter().map(|row| row[0].clone().unwrap()).collect();
+    assert!(big.len() >= 2, "{big:?}");
+    for (heading, count) in
+        [("Row history", 2), ("Actor window", 2), ("Correlation bundle", 3), ("Action to changes", 2)]
+    {
+        for block in blocks(heading, count) {
+            let plan = database.query_text(&format!("EXPLAIN {block}")).unwrap();
+            let plan: Vec<String> = plan.into_iter().map(|row| row[0].clone().unwrap()).collect();
+            let scanned =
+                big.iter().find(|name| plan.iter().any(|line| line.contains(&format!("Seq Scan on {name} "))));
+            assert_eq!(scanned, None, "{heading}:\n{}", plan.join("\n"));
+        }
+    }
+}

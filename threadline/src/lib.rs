@@ -161,3 +161,9 @@ pub struct Testing;
 #[doc = include_str!("../../docs/macros.md")]
 #[derive(Debug)]
 pub struct Macros;
+
+/// What the book says about reading is so.
+#[cfg(all(doctest, feature = "sqlx", feature = "diesel", feature = "diesel-async"))]
+#[doc = include_str!("../../docs/reads.md")]
+#[derive(Debug)]
+pub struct Reads;
