@@ -37,7 +37,7 @@ impl Cluster {
         let mut attempt = 1;
         loop {
             let port = if tcp { free_port()? } else { SOCKET_PORT };
-            match launch(&bin_dir, options, port) {
+            match launch(&bin_dir, options, port, None) {
                 Ok(watchdog) => {
                     return Ok(Self { watchdog, bin_dir, port, tcp });
                 }
@@ -47,6 +47,13 @@ impl Cluster {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// A copy of this one that follows it, reachable through a socket.
+    pub(crate) fn standby(&self) -> Result<Self, Error> {
+        let options = Options { parent_dir: self.dir().parent().map(Path::to_owned), ..Options::default() };
+        let watchdog = launch(&self.bin_dir, &options, SOCKET_PORT, Some(self))?;
+        Ok(Self { watchdog, bin_dir: self.bin_dir.clone(), port: SOCKET_PORT, tcp: false })
     }
 
     pub(crate) fn bin_dir(&self) -> &Path {
@@ -67,7 +74,8 @@ impl Cluster {
     }
 }
 
-fn launch(bin_dir: &Path, options: &Options, port: u16) -> Result<Watchdog, Error> {
+/// Starts a new server, or the standby of one.
+fn launch(bin_dir: &Path, options: &Options, port: u16, primary: Option<&Cluster>) -> Result<Watchdog, Error> {
     let (dir, account) = workdir::create("threadline-pg-", options.parent_dir.as_deref())?;
     if let Some(account) = &account {
         workdir::require(&bin_dir.join("postgres"), "-x", account)?;
@@ -75,14 +83,15 @@ fn launch(bin_dir: &Path, options: &Options, port: u16) -> Result<Watchdog, Erro
     let conf = configuration(dir.path(), options, port);
     fs::write(dir.path().join("settings.conf"), conf)
         .map_err(|error| Error::with("cannot write the server's settings", error))?;
-    let command: [OsString; 6] = [
-        "sh".into(),
-        "-c".into(),
-        include_str!("cluster.sh").into(),
-        "threadline-cluster".into(),
-        bin_dir.into(),
-        dir.path().into(),
-    ];
+    let script = match primary {
+        None => include_str!("cluster.sh"),
+        Some(_) => include_str!("standby.sh"),
+    };
+    let mut command: Vec<OsString> =
+        vec!["sh".into(), "-c".into(), script.into(), "threadline-cluster".into(), bin_dir.into(), dir.path().into()];
+    if let Some(primary) = primary {
+        command.extend([primary.dir().into(), primary.port.to_string().into()]);
+    }
     // QUIT is the immediate shutdown: there is nothing worth a checkpoint.
     let watchdog = Watchdog::start(dir, account.as_ref(), "QUIT", &command)?;
     let pid_file = watchdog.dir().join("data/postmaster.pid");

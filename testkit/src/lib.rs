@@ -50,6 +50,8 @@ mod pgbouncer_program;
 mod programs;
 mod proxy;
 mod server;
+mod standby;
+mod trail;
 mod version;
 
 #[cfg(unix)]
@@ -67,4 +69,6 @@ pub use error::{Error, Unavailable};
 pub use pgbouncer::{PgBouncer, PgBouncerOptions, PoolMode, PreparedStatements};
 pub use proxy::{Hold, Proxy};
 pub use server::{Options, Server, require_server};
+pub use standby::Standby;
+pub use trail::trail_script;
 pub use version::Version;

@@ -214,6 +214,10 @@ impl Server {
         &self.maintenance
     }
 
+    pub(crate) fn cluster(&self) -> Option<&Cluster> {
+        self.cluster.as_ref()
+    }
+
     pub(crate) fn is_private(&self) -> bool {
         self.cluster.is_some()
     }

@@ -8,4 +8,5 @@ mod owner;
 mod pgbouncer;
 mod private_server;
 mod running_server;
+mod standby;
 mod unavailable;
