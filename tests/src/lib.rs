@@ -1,6 +1,6 @@
 //! What several of Threadline's test programs share.
 
 pub mod book;
-pub mod reads;
 pub mod json_schema;
+pub mod reads;
 pub mod replay;
