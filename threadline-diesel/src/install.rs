@@ -2,7 +2,7 @@
 
 use diesel::connection::LoadConnection;
 use diesel::pg::Pg;
-use threadline_core::{AuditedTable, EnableCapture, Manifest, Operation, Schema, kernel, quote_literal};
+use threadline_core::{AuditedTable, EnableCapture, Manifest, Operation, Schema, kernel};
 
 use crate::{AuditedTransaction, Error, wire};
 
@@ -124,10 +124,7 @@ fn change<C, T>(connection: &mut C, schema: &Schema, body: impl FnOnce(&mut C) -
 where
     C: LoadConnection<Backend = Pg>,
 {
-    // The lock is the transaction's, not the session's: behind a pooler a session has no owner.
-    let name = quote_literal(schema.name())?;
-    let lock =
-        format!("SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended({name}, 7212836150948131671))");
+    let lock = kernel::change_lock(schema);
     if wire::depth(connection)?.is_some() {
         return AuditedTransaction::savepoint(connection, |connection| {
             connection.batch_execute(&lock)?;

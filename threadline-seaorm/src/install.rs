@@ -1,7 +1,7 @@
 //! Installing the kernel, and operations that change what is captured.
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction};
-use threadline_core::{AuditedTable, EnableCapture, Manifest, Operation, Schema, kernel, quote_literal};
+use threadline_core::{AuditedTable, EnableCapture, Manifest, Operation, Schema, kernel};
 
 use crate::begin::Beginning;
 use crate::{AuditedDatabase, Error, wire};
@@ -157,13 +157,8 @@ struct Change<'s> {
 impl<'s> Change<'s> {
     async fn begin(connection: &DatabaseConnection, schema: &'s Schema) -> Result<Self, Error> {
         wire::ensure_postgres(connection)?;
-        let name = quote_literal(schema.name())?;
         let tx = Beginning::on(connection).await?;
-        // The lock is the transaction's, not the session's: behind a pooler a session has no owner.
-        tx.execute_unprepared(&format!(
-            "SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended({name}, 7212836150948131671))"
-        ))
-        .await?;
+        tx.execute_unprepared(&kernel::change_lock(schema)).await?;
         Ok(Self { tx, schema })
     }
 

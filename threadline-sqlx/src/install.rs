@@ -1,7 +1,7 @@
 //! Installing the kernel, and operations that change what is captured.
 
 use sqlx::PgPool;
-use threadline_core::{AuditedTable, EnableCapture, Manifest, Operation, Schema, kernel, quote_literal};
+use threadline_core::{AuditedTable, EnableCapture, Manifest, Operation, Schema, kernel};
 
 use crate::guarded::Guarded;
 use crate::{AuditedPool, Error, wire};
@@ -152,13 +152,8 @@ struct Change<'s> {
 
 impl<'s> Change<'s> {
     async fn begin(pool: &PgPool, schema: &'s Schema) -> Result<Self, Error> {
-        let name = quote_literal(schema.name())?;
         let mut guarded = Guarded::acquire(pool).await?;
-        // The lock is the transaction's, not the session's: behind a pooler a session has no owner.
-        let sql = format!(
-            "BEGIN; SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended({name}, 7212836150948131671))"
-        );
-        guarded.begin(sql, "a change of the kernel").await?;
+        guarded.begin(format!("BEGIN; {}", kernel::change_lock(schema)), "a change of the kernel").await?;
         Ok(Self { guarded, schema })
     }
 

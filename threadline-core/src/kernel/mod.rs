@@ -89,6 +89,22 @@ pub fn install_script_to(schema: &Schema, version: u32) -> String {
     expand(&with_own_settings(&script), schema)
 }
 
+/// The statement with which an adapter's transaction waits until it is alone in changing this kernel, or what it captures.
+///
+/// The lock is the transaction's, not the session's: behind a transaction pooler a session has no owner.
+///
+/// # Examples
+/// ```
+/// use threadline_core::{Schema, kernel};
+///
+/// assert!(kernel::change_lock(&Schema::default()).starts_with("SELECT pg_catalog.pg_advisory_xact_lock("));
+/// ```
+#[must_use]
+pub fn change_lock(schema: &Schema) -> String {
+    let name = literal(schema.name());
+    format!("SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended({name}, 7212836150948131671))")
+}
+
 /// The script that removes the kernel, the trail and every capture trigger. Host tables keep their rows and everything
 /// that is theirs. **The trail is gone afterwards**: export it first.
 #[must_use]

@@ -1,6 +1,6 @@
 //! Installing the kernel, and operations that change what is captured.
 
-use threadline_core::{AuditedTable, EnableCapture, Manifest, Operation, Schema, kernel, quote_literal};
+use threadline_core::{AuditedTable, EnableCapture, Manifest, Operation, Schema, kernel};
 
 use crate::Error;
 use crate::asynchronous::guarded::Guarded;
@@ -122,14 +122,10 @@ struct Change<'c, C: AuditDsl> {
 
 impl<'c, C: AuditDsl> Change<'c, C> {
     async fn begin(conn: &'c mut C, schema: &'c Schema) -> Result<Self, Error> {
-        let name = quote_literal(schema.name())?;
         if wire::depth(conn)? > 0 {
             return Err(threadline_core::Error::nested("a change of the kernel").into());
         }
-        // The lock is the transaction's, not the session's: behind a pooler a session has no owner.
-        let sql = format!(
-            "BEGIN; SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended({name}, 7212836150948131671))"
-        );
+        let sql = format!("BEGIN; {}", kernel::change_lock(schema));
         Ok(Self { guarded: Guarded::begin(conn, &sql).await?, schema })
     }
 
