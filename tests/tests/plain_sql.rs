@@ -305,9 +305,11 @@ fn the_questions_are_answered_through_indexes() {
     let database = story();
     database
         .execute(
-            r#"INSERT INTO threadline.audit_transactions (id, xid, occurred_at, actor_ref, correlation_id, session_role, current_role_name, application_name)
+            r#"INSERT INTO threadline.audit_actions (id, name, actor_ref, status, correlation_id, recorded_at)
+            SELECT 1000000 + g, 'other.' || g, '{"type": "anonymous"}', 'ok', 'c-' || g, now() FROM generate_series(1, 5000) AS g;
+            INSERT INTO threadline.audit_transactions (id, xid, occurred_at, actor_ref, action_id, correlation_id, session_role, current_role_name, application_name)
             SELECT 1000000 + g, '5', now() - g * interval '1 second', jsonb_build_object('type', 'user', 'id', (1000 + g % 5000)::text),
-                'c-' || g, 'app', 'none', ''
+                1000001 + g % 5000, 'c-' || g, 'app', 'none', ''
             FROM generate_series(1, 40000) AS g;
             INSERT INTO threadline.audit_changes (transaction_id, xid, captured_at, key_hash, table_schema, table_name, op, table_pk, data_after)
             SELECT 1000000 + g, '5', now() - g * interval '1 second', threadline.key_hash('public', 'posts', jsonb_build_object('id', 1000 + g)),
@@ -325,9 +327,13 @@ fn the_questions_are_answered_through_indexes() {
         for block in blocks(heading, count) {
             let plan = database.query_text(&format!("EXPLAIN {block}")).unwrap();
             let plan: Vec<String> = plan.into_iter().map(|row| row[0].clone().unwrap()).collect();
-            let scanned =
-                big.iter().find(|name| plan.iter().any(|line| line.contains(&format!("Seq Scan on {name} "))));
-            assert_eq!(scanned, None, "{heading}:\n{}", plan.join("\n"));
+            // Neither from end to end nor along the order of the trail: each look-up names what it looks for.
+            let looked_through =
+                plan.iter().zip(plan.iter().skip(1).map(String::as_str).chain([""])).find(|(line, next)| {
+                    let of_big = big.iter().any(|name| line.contains(&format!(" on {name} ")));
+                    of_big && !line.contains("Bitmap Heap Scan") && !next.trim_start().starts_with("Index Cond")
+                });
+            assert_eq!(looked_through, None, "{heading}:\n{}", plan.join("\n"));
         }
     }
 }
