@@ -8,6 +8,8 @@ mod exports;
 mod history;
 mod plans;
 mod property;
+mod readers;
+mod scopes;
 #[path = "../kernel/session.rs"]
 #[allow(dead_code, reason = "shared with the kernel's tests")]
 mod session;

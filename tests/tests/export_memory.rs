@@ -1,0 +1,63 @@
+//! A million rows leave in constant memory. A program of its own, so that nothing else counts.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::io::{self, Write};
+
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use threadline::sqlx::Trail;
+use threadline::{Export, Schema, Timeline, kernel};
+use threadline_testkit::require_server;
+
+const ROWS: u64 = 1_000_000;
+const MOST_KIB: u64 = 64 * 1024;
+
+/// Past the triggers: what is looked at is the way out.
+const SEED: &str = "
+    INSERT INTO threadline.audit_transactions (id, xid, occurred_at, actor_ref, session_role, current_role_name, application_name)
+    SELECT g, '9', now(), '{\"type\": \"user\", \"id\": \"42\"}', 'app', 'none', '' FROM generate_series(1, 1000) AS g;
+    INSERT INTO threadline.audit_changes (id, transaction_id, xid, captured_at, key_hash, table_schema, table_name, op, table_pk, data_after)
+    SELECT g, 1 + g % 1000, '9', now(), g, 'public', 'posts', 'insert', jsonb_build_object('id', g), jsonb_build_object('id', g, 'title', 'title')
+    FROM generate_series(1, 1000000) AS g";
+
+/// The most memory that this process ever had, in KiB.
+fn peak() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+/// Counts what it is given.
+#[derive(Default)]
+struct Counter {
+    bytes: u64,
+    lines: u64,
+}
+
+impl Write for Counter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.bytes += bytes.len() as u64;
+        self.lines += bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_million_rows_are_exported_in_less_than_64_mib() {
+    let setup = format!("BEGIN; {} COMMIT; {SEED}", kernel::install_script(&Schema::default()));
+    let database = require_server().database_from("export_memory", &setup).unwrap();
+    let pool =
+        PgPoolOptions::new().max_connections(1).connect_lazy_with(database.url().parse::<PgConnectOptions>().unwrap());
+    let mut written = Counter::default();
+    let started = std::time::Instant::now();
+    let summary = pool.export_to(Export::new(Timeline::new()).all_rows(), &mut written).await.unwrap();
+    println!("{} MB in {:.1} s, at most {} KiB", written.bytes / 1_000_000, started.elapsed().as_secs_f64(), peak());
+    assert_eq!((summary.returned_count, written.lines), (ROWS, ROWS + 1));
+    assert!(written.bytes > 4 * MOST_KIB * 1024, "enough to fill the memory");
+    assert!(peak() < MOST_KIB, "{} KiB", peak());
+}
