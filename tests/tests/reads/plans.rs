@@ -7,7 +7,8 @@
 use std::env;
 use std::time::Instant;
 
-use threadline::{Schema, kernel};
+use threadline::sqlx::Trail;
+use threadline::{ActorRef, ChangeOp, CountChanges, Schema, Timeline, kernel};
 use threadline_testkit::{Database, require_server};
 use threadline_tests::reads::{questions, seed_sql, with_literals};
 use time::OffsetDateTime;
@@ -75,4 +76,51 @@ fn the_counters_see_what_is_read() {
         "SELECT count(data_after) FROM (SELECT * FROM threadline.audit_changes ORDER BY captured_at, id LIMIT 300) AS c",
     );
     assert!(fetched >= 300, "{fetched}");
+}
+
+/// Pages over many partitions are what plain SQL says, for whoever is found by ids, by ranges and by walking.
+#[tokio::test]
+async fn pages_over_months_are_complete() {
+    let database = seeded();
+    let db = crate::world::pool(database.url());
+    let user = |id: &str| ActorRef::user(id).unwrap();
+    let then = OffsetDateTime::now_utc() - time::Duration::days(400);
+    let posts = || Timeline::new().schema("public").table("posts");
+    let before = format!("c.captured_at <= '{then}'::timestamptz");
+    let cases: [(Timeline, &str); 11] = [
+        (Timeline::new(), "true"),
+        (Timeline::new().until(then), &before),
+        (Timeline::new().actor(&user("1")), "t.actor_ref ->> 'id' = '1'"),
+        (Timeline::new().actor(&user("gone")), "t.actor_ref ->> 'id' = 'gone'"),
+        (Timeline::new().actor(&user("77")), "t.actor_ref ->> 'id' = '77'"),
+        (Timeline::new().action("post.updated"), "a.name = 'post.updated'"),
+        (Timeline::new().action("post.purged"), "a.name = 'post.purged'"),
+        (Timeline::new().table("settings"), "c.table_name = 'settings'"),
+        (Timeline::new().table("settings").table("comments"), "c.table_name IN ('settings', 'comments')"),
+        (
+            posts().actor(&user("gone")).op(ChangeOp::Insert),
+            "c.table_name = 'posts' AND c.op = 'insert' AND t.actor_ref ->> 'id' = 'gone'",
+        ),
+        (posts().op(ChangeOp::Delete), "c.table_name = 'posts' AND c.op = 'delete'"),
+    ];
+    for (timeline, condition) in cases {
+        let sql = format!(
+            "SELECT c.id::text FROM threadline.audit_changes c JOIN threadline.audit_transactions t ON t.id = c.transaction_id
+             LEFT JOIN threadline.audit_actions a ON a.id = t.action_id WHERE {condition} ORDER BY c.captured_at DESC, c.id DESC"
+        );
+        let all: Vec<String> =
+            database.query_text(&sql).unwrap().into_iter().map(|row| row[0].clone().unwrap()).collect();
+        let cap = 300_000;
+        let count = db.count_changes(&CountChanges::of(timeline.clone()).cap(cap)).await.unwrap();
+        assert_eq!(count.count, all.len() as u64, "{condition}");
+        let mut found = Vec::new();
+        let mut page = db.timeline(&timeline.clone().limit(997)).await.unwrap();
+        loop {
+            found.extend(page.entries.iter().map(|entry| entry.change.id.to_string()));
+            let Some(cursor) = page.next.filter(|_| found.len() < 3_000) else { break };
+            page = db.timeline(&timeline.clone().limit(997).cursor(cursor)).await.unwrap();
+        }
+        assert_eq!(found, all[..found.len()], "{condition}");
+        assert_eq!(found.len().min(3_000), all.len().min(3_000), "{condition}");
+    }
 }
