@@ -66,7 +66,9 @@ FROM (
         FROM (
             SELECT g.i, g.luck,
                 (CASE WHEN g.i % 100000 < 1000 THEN g.i / 100000 * 100000 ELSE g.i END * 2 / 5 + 1)::bigint AS transaction_id,
-                date_trunc('second', now()) - interval '24 months' * ((({changes} - g.i)::float8 + 1) / {changes}) AS captured_at,
+                date_trunc('second', now())
+                    - interval '24 months' * ((({changes} - CASE WHEN g.i % 100000 < 1000 THEN g.i / 100000 * 100000 ELSE g.i END)::float8 + 1) / {changes})
+                    + interval '1 microsecond' * CASE WHEN g.i % 100000 < 1000 THEN g.i % 100000 ELSE 0 END AS captured_at,
                 CASE WHEN g.i % ({changes} / 20) = 17 THEN 'flags' WHEN g.i % ({changes} / 3) = 19 THEN 'orders'
                      WHEN g.luck < 0.58 THEN 'orders' WHEN g.luck < 0.83 THEN 'customers' WHEN g.luck < 0.98 THEN 'order_lines'
                      ELSE 'plans' END AS table_name,

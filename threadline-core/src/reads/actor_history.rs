@@ -110,8 +110,11 @@ impl Operation for ActorHistory {
             filters.push(format!("t.occurred_at <= {at}::text::timestamptz"));
         }
         if let Some(cursor) = &self.cursor {
+            let at =
+                format!("{}::text::timestamptz", conditions.param(instant::floor(cursor.captured_at(), "cursor")?));
             let id = conditions.param(cursor.id().to_string());
-            filters.push(format!("t.id < {id}::text::bigint"));
+            // The first half has the index.
+            filters.push(format!("t.occurred_at <= {at} AND (t.occurred_at, t.id) < ({at}, {id}::text::bigint)"));
         }
         let limit = conditions.param((self.limit + 1).to_string());
         if let Some(scope) = &self.scope {
@@ -125,8 +128,9 @@ impl Operation for ActorHistory {
         }
         let sql = format!(
             "SELECT {LINKED_TRANSACTION}\nFROM (\n    SELECT t.* FROM {{schema}}.audit_transactions AS t\n    WHERE {}\n    \
-             ORDER BY t.id DESC LIMIT {limit}::text::bigint\n) AS t LEFT JOIN {{schema}}.audit_actions AS a ON a.id = t.action_id\n\
-             ORDER BY t.id DESC",
+             ORDER BY t.actor_ref ->> 'type' DESC, t.actor_ref ->> 'id' DESC, t.occurred_at DESC, t.id DESC \
+             LIMIT {limit}::text::bigint\n) AS t LEFT JOIN {{schema}}.audit_actions AS a ON a.id = t.action_id\n\
+             ORDER BY t.occurred_at DESC, t.id DESC",
             filters.join("\n      AND "),
         );
         let statement = Statement::new(schema.expand(&expand(&sql)));

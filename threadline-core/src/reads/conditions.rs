@@ -13,8 +13,8 @@ pub(super) struct Conditions {
     change: Vec<String>,
     /// On `t`.
     transaction: Vec<OnTransaction>,
-    /// Whether an index finds the transactions.
-    searchable: bool,
+    /// The one audit transaction that is meant.
+    only: Option<String>,
 }
 
 /// One condition in two forms.
@@ -23,6 +23,21 @@ struct OnTransaction {
     search: String,
     /// That tells of one transaction whether it is meant, with no more than look-ups by id.
     check: String,
+    /// How an index finds them, the newest first.
+    way: Option<Way>,
+}
+
+/// How an index finds the transactions that meet a condition, newest first. The first of several is taken.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Way {
+    /// An index of `t` that ends with its time.
+    Own,
+    /// The two ways to be under a correlation id.
+    Correlation { id: String },
+    /// The index of actors.
+    Actor,
+    /// Actions, with conditions on `a`.
+    Action { conditions: String },
 }
 
 /// The row of a change's transaction, as `t`. It is looked for around the time of the change first, which is in one or two
@@ -31,6 +46,10 @@ pub(super) const LOOK_UP: &str = "(SELECT t.* FROM {schema}.audit_transactions A
      AND t.occurred_at BETWEEN c.captured_at - interval '24 hours' AND c.captured_at + interval '24 hours' \
      UNION ALL SELECT t.* FROM {schema}.audit_transactions AS t WHERE t.id = c.transaction_id \
      AND NOT t.occurred_at BETWEEN c.captured_at - interval '24 hours' AND c.captured_at + interval '24 hours' LIMIT 1) AS t";
+
+/// What stands for the two parameters of [`Conditions::newest_transactions`].
+pub(super) const UNTIL: &str = "@until@";
+pub(super) const MOST: &str = "@most@";
 
 impl Conditions {
     /// No condition yet, but the parameters so far.
@@ -66,12 +85,11 @@ impl Conditions {
     /// A condition on `t` that no index helps with.
     pub(super) fn on_transaction(&mut self, condition: impl Into<String>) {
         let check = condition.into();
-        self.transaction.push(OnTransaction { search: check.clone(), check });
+        self.transaction.push(OnTransaction { search: check.clone(), check, way: None });
     }
 
-    fn search_transaction(&mut self, search: String, check: String) {
-        self.searchable = true;
-        self.transaction.push(OnTransaction { search, check });
+    fn search_transaction(&mut self, search: String, check: String, way: Way) {
+        self.transaction.push(OnTransaction { search, check, way: Some(way) });
     }
 
     pub(super) fn ops(&mut self, ops: &[ChangeOp]) {
@@ -90,7 +108,9 @@ impl Conditions {
 
     pub(super) fn transaction(&mut self, id: TransactionId) {
         let id = self.param(id.to_string());
-        self.on_change(format!("c.transaction_id = {id}::text::bigint"));
+        let id = format!("{id}::text::bigint");
+        self.on_change(format!("c.transaction_id = {id}"));
+        self.only = Some(id);
     }
 
     pub(super) fn between(
@@ -128,13 +148,13 @@ impl Conditions {
             let principal = self.text(principal.to_json());
             condition.push_str(&format!(" AND t.actor_ref -> 'on_behalf_of' = {principal}::jsonb"));
         }
-        self.search_transaction(condition.clone(), condition);
+        self.search_transaction(condition.clone(), condition, Way::Actor);
     }
 
     pub(super) fn nobody(&mut self) {
         // The first half has the index.
         let condition = "t.actor_ref ->> 'type' IS NULL AND t.actor_ref IS NULL".to_owned();
-        self.search_transaction(condition.clone(), condition);
+        self.search_transaction(condition.clone(), condition, Way::Actor);
     }
 
     pub(super) fn action(
@@ -147,7 +167,7 @@ impl Conditions {
         if let Some(id) = id {
             let id = self.param(id.to_string());
             let condition = format!("t.action_id = {id}::text::bigint");
-            self.search_transaction(condition.clone(), condition);
+            self.search_transaction(condition.clone(), condition, Way::Own);
         }
         let fields = [("name", name), ("category", category), ("status", status.map(ActionStatus::as_str))];
         let conditions: Vec<String> = fields
@@ -161,11 +181,8 @@ impl Conditions {
         let search = format!("t.action_id IN (SELECT a.id FROM {{schema}}.audit_actions AS a WHERE {conditions})");
         let check =
             format!("EXISTS (SELECT FROM {{schema}}.audit_actions AS a WHERE a.id = t.action_id AND {conditions})");
-        if name.is_some() {
-            self.search_transaction(search, check);
-        } else {
-            self.transaction.push(OnTransaction { search, check });
-        }
+        let way = name.map(|_| Way::Action { conditions });
+        self.transaction.push(OnTransaction { search, check, way });
     }
 
     pub(super) fn correlation(&mut self, id: &str) {
@@ -180,18 +197,80 @@ impl Conditions {
             "(t.correlation_id = {id} OR EXISTS (SELECT FROM {{schema}}.audit_actions AS a \
              WHERE a.id = t.action_id AND a.correlation_id = {id}))"
         );
-        self.search_transaction(search, check);
+        self.search_transaction(search, check, Way::Correlation { id });
     }
 
     /// The transaction has this id in this column, which has an index.
     pub(super) fn of_transaction(&mut self, column: &str, id: &str) {
         let condition = format!("t.{column} = {}", self.text(id));
-        self.search_transaction(condition.clone(), condition);
+        self.search_transaction(condition.clone(), condition, Way::Own);
     }
 
     /// Whether an index finds the transactions that are meant.
     pub(super) fn is_searchable(&self) -> bool {
-        self.searchable
+        self.transaction.iter().any(|condition| condition.way.is_some())
+    }
+
+    /// The query of the transactions that are meant, rows `(id, at)`, newest first, as `find_changes` takes it; if an
+    /// index finds them.
+    pub(super) fn newest_transactions(&self) -> Option<String> {
+        const OF_TRANSACTION: &str = "SELECT t.id, t.occurred_at AS at FROM {schema}.audit_transactions AS t WHERE";
+        if let Some(id) = &self.only {
+            // The changes may be there still when the transaction's row has expired.
+            return Some(match self.checks(None).as_str() {
+                "" => format!(
+                    "SELECT {id} AS id, coalesce((SELECT t.occurred_at FROM {{schema}}.audit_transactions AS t \
+                     WHERE t.id = {id} LIMIT 1), '-infinity') AS at"
+                ),
+                checks => format!("{OF_TRANSACTION} t.id = {id} AND {checks}"),
+            });
+        }
+        let searched = self.transaction.iter().filter(|condition| condition.way.is_some());
+        let chosen = searched.min_by_key(|condition| &condition.way)?;
+        // Each action with its transactions, which began about then; one by one, whatever the planner thinks of it.
+        let of_actions = |conditions: &str| {
+            let others = match self.checks(Some(chosen)).as_str() {
+                "" => String::new(),
+                checks => format!(" AND {checks}"),
+            };
+            format!(
+                "SELECT t.id, a.at FROM (SELECT a.id, a.recorded_at AS at FROM {{schema}}.audit_actions AS a WHERE {conditions} \
+                 AND a.recorded_at <= {UNTIL} ORDER BY a.recorded_at DESC LIMIT {MOST}) AS a \
+                 LEFT JOIN LATERAL (SELECT t.id FROM {{schema}}.audit_transactions AS t WHERE t.action_id = a.id \
+                 AND t.occurred_at BETWEEN a.at - interval '1 day' AND a.at + interval '1 day'{others} OFFSET 0) AS t ON true"
+            )
+        };
+        let newest = format!("t.occurred_at <= {UNTIL} ORDER BY");
+        Some(match chosen.way.as_ref()? {
+            Way::Own => {
+                format!("{OF_TRANSACTION} {} AND {newest} t.occurred_at DESC LIMIT {MOST}", self.checks(None))
+            }
+            // Everything the index is ordered by, for those of whom not everything is given.
+            Way::Actor => format!(
+                "{OF_TRANSACTION} {} AND {newest} t.actor_ref ->> 'type' DESC, t.actor_ref ->> 'id' DESC, \
+                 t.occurred_at DESC LIMIT {MOST}",
+                self.checks(None)
+            ),
+            Way::Correlation { id } => {
+                let mut own = format!("t.correlation_id = {id}");
+                if let Some(others) = Some(self.checks(Some(chosen))).filter(|others| !others.is_empty()) {
+                    own.push_str(&format!(" AND {others}"));
+                }
+                format!(
+                    "SELECT u.id, u.at FROM (({OF_TRANSACTION} {own} AND {newest} t.occurred_at DESC LIMIT {MOST}) \
+                     UNION ALL ({})) AS u ORDER BY u.at DESC LIMIT {MOST}",
+                    of_actions(&format!("a.correlation_id = {id}"))
+                )
+            }
+            Way::Action { conditions } => format!("{} ORDER BY a.at DESC", of_actions(conditions)),
+        })
+    }
+
+    /// Every condition on the transaction but one, for a transaction that is there.
+    fn checks(&self, without: Option<&OnTransaction>) -> String {
+        let others =
+            self.transaction.iter().filter(|condition| !without.is_some_and(|other| std::ptr::eq(*condition, other)));
+        others.map(|condition| condition.check.as_str()).collect::<Vec<_>>().join(" AND ")
     }
 
     /// How the transactions are found.

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use time::OffsetDateTime;
 
 use super::{
-    conditions::{Conditions, LOOK_UP},
+    conditions::{Conditions, LOOK_UP, MOST, UNTIL},
     cursor::Cursor,
     filters::{Filters, Place},
     row_key::{self, KeyFacts, RowKey},
@@ -143,12 +143,13 @@ impl<'a> Query<'a> {
         if let Some(cursor) = &cursor {
             self.conditions.go_on_after(cursor)?;
         }
-        let search = self.conditions.is_searchable().then(|| self.conditions.search());
+        let search = self.conditions.newest_transactions();
         let (on_change, on_both) = (self.conditions.of_change(&[]), self.conditions.of_change_and_transaction(&[]));
         // The conditions travel as text and read their values from an array.
         let text = |conditions: String| -> Result<String, Error> {
             let conditions = if conditions.is_empty() { "true".to_owned() } else { conditions };
-            quote_literal(&in_array(&self.schema.expand(&conditions)))
+            let conditions = in_array(&self.schema.expand(&conditions)).replace(UNTIL, "$2").replace(MOST, "$3");
+            quote_literal(&conditions)
         };
         let (on_change, on_both) = (text(on_change)?, text(on_both)?);
         let search = search.map_or(Ok("NULL".to_owned()), text)?;

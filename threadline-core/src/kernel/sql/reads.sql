@@ -161,26 +161,6 @@ BEGIN
     ORDER BY c.captured_at, c.id LIMIT most;
 END $body$;
 
--- An instant after which no change of this audit transaction, nor of an older one, was captured: where a walk back to what
--- somebody did can begin. Most transactions end soon after they began; those that did not are found by their ids, which in
--- later partitions are the lowest.
-CREATE FUNCTION @schema@.changes_end(of_id bigint, began timestamptz) RETURNS timestamptz
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET jit = off AS $body$
-DECLARE
-    edge timestamptz := began + interval '1 hour';
-    month_end timestamptz := date_trunc('month', edge) + interval '1 month';
-    same_month timestamptz;
-    later timestamptz;
-    count_later bigint;
-BEGIN
-    SELECT c.captured_at INTO same_month FROM @schema@.audit_changes c
-    WHERE c.captured_at > edge AND c.captured_at < month_end AND c.transaction_id <= of_id ORDER BY c.captured_at DESC LIMIT 1;
-    SELECT max(s.captured_at), count(*) INTO later, count_later FROM (
-        SELECT c.captured_at FROM @schema@.audit_changes c
-        WHERE c.captured_at >= month_end AND c.transaction_id <= of_id ORDER BY c.transaction_id LIMIT 1000) AS s;
-    RETURN CASE WHEN count_later = 1000 THEN 'infinity' ELSE greatest(edge, same_month, later) END;
-END $body$;
-
 -- A change as row_evidence tells it: whether a row left the key or came to it, and the images.
 CREATE FUNCTION @schema@.touch(change @schema@.audit_changes, departs boolean, arrives boolean) RETURNS json
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $body$

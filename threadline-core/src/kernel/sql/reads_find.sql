@@ -3,72 +3,116 @@
 -- is planned; and because the partitions are walked one after the other, which a single plan would begin with all at once.
 --
 --   names       the recorded names of the tables that are meant, or NULL: [{table_schema, table_name, since, until}]
---   search      a condition on audit_transactions `t` with an index, or NULL
+--   search      a query of transactions, rows (id, at), newest first, that an index has in this order: those not after $2,
+--               at most $3; or NULL. A row without an id stands for none, but counts
 --   on_change   conditions on audit_changes `c`, in SQL; ($1)[n] is the nth of `params`
 --   on_both     the same, and those on the transaction of `c`
 --   since       nothing before it, or NULL; until: nothing after it, or NULL
 -- The conditions are the client's SQL, run with the client's rights.
 CREATE FUNCTION @schema@.find_changes(names jsonb, search text, on_change text, on_both text, params text[], since timestamptz, until timestamptz, most bigint)
 RETURNS SETOF @schema@.audit_changes
-LANGUAGE plpgsql STABLE ROWS 50 SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET jit = off AS $body$
+LANGUAGE plpgsql STABLE ROWS 50 SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET jit = off SET enable_seqscan = off AS $body$
 DECLARE
     named text := (SELECT string_agg(format('(c.table_schema = %L AND c.table_name = %L AND c.captured_at <= %L AND c.captured_at > %L)',
             n.table_schema, n.table_name, n.until, n.since), ' OR ')
         FROM (SELECT DISTINCT r.* FROM jsonb_to_recordset(names) AS r (table_schema text, table_name text, since timestamptz, until timestamptz)) AS n);
-    ids bigint[];
-    newest record;
-    low timestamptz := since;
+    -- The ranges of key hashes that the tables have.
+    in_tables text := (SELECT string_agg(format('c.key_hash BETWEEN %s AND %s', n.hash, n.hash + 4294967295), ' OR ')
+        FROM (SELECT DISTINCT @schema@.table_hash(r.table_schema, r.table_name) AS hash FROM jsonb_to_recordset(names) AS r (table_schema text, table_name text)) AS n);
+    -- Everything after `high` was found.
     high timestamptz := until;
-    window_start timestamptz;
-    found_count bigint := 0;
+    -- Everything after `lap` is found next.
+    lap timestamptz;
+    low timestamptz := coalesce(since - interval '1 microsecond', '-infinity');
+    left_over bigint := most;
     step_count bigint;
-    few boolean;
+    batch bigint := 64;
+    ids bigint[];
+    times timestamptz[];
+    used integer;
+    is_all boolean;
+    few boolean := false;
+    ends boolean := false;
+    rows @schema@.audit_changes[];
 BEGIN
+    IF high IS NULL OR high > clock_timestamp() THEN
+        high := least(high, (SELECT max(c.captured_at) FROM @schema@.audit_changes c));
+    END IF;
     IF names IS NOT NULL THEN
         IF named IS NULL THEN
             RETURN;
         END IF;
         on_change := format('(%s) AND %s', named, on_change);
         on_both := format('(%s) AND %s', named, on_both);
+        -- Few changes of a table are found through the key hashes, unless there are few transactions.
+        EXECUTE format('SELECT count(*) <= 2000 FROM (SELECT FROM @schema@.audit_changes c WHERE %s LIMIT 2001) AS s', in_tables) INTO few;
     END IF;
 
-    -- The changes of few transactions are found by their ids.
-    IF search IS NOT NULL THEN
-        EXECUTE format('SELECT array_agg(s.id) FROM (SELECT t.id FROM @schema@.audit_transactions AS t WHERE %s ORDER BY t.id DESC LIMIT 501) AS s', search)
-            INTO ids USING params;
-        IF coalesce(cardinality(ids), 0) <= 500 THEN
-            RETURN QUERY EXECUTE format('SELECT c.* FROM (SELECT c.* FROM @schema@.audit_changes AS c WHERE c.transaction_id = ANY ($2) AND %s OFFSET 0) AS c
-                ORDER BY c.captured_at DESC, c.id DESC LIMIT %s', on_change, most) USING params, ids;
-            RETURN;
+    -- The changes of few transactions are found by their ids, and so are those of many as long as they are scattered over
+    -- time: the newest transactions first. The changes that lie after `lap` belong to those only: others began earlier, and
+    -- no transaction is taken to go on for longer than a day, or than half the time that those are scattered over.
+    WHILE search IS NOT NULL AND left_over > 0 AND high > low LOOP
+        EXECUTE format('SELECT array_agg(s.id), array_agg(s.at) FROM (%s) AS s', search) INTO ids, times USING params, high + interval '1 day', batch;
+        used := coalesce(cardinality(ids), 0);
+        is_all := used < batch;
+        EXIT WHEN few AND NOT is_all;
+        LOOP
+            lap := CASE WHEN is_all THEN low ELSE greatest(low, times[used] + greatest(interval '1 day', (times[1] - times[used]) / 2)) END;
+            EXIT WHEN lap >= high;
+            EXECUTE format('SELECT array_agg(c.*) FROM (SELECT c.* FROM @schema@.audit_changes AS c WHERE c.transaction_id = ANY ($2) AND c.captured_at >= %L AND c.captured_at > %L AND c.captured_at <= %L AND %s LIMIT 5001) AS c',
+                times[used] - interval '1 day', lap, high, on_change) INTO rows USING params, ids[1:used];
+            EXIT WHEN coalesce(cardinality(rows), 0) <= 5000;
+            -- Large transactions: fewer of them.
+            IF used <= 2 THEN
+                EXECUTE format('SELECT array_agg(c.*) FROM (SELECT c.* FROM @schema@.audit_changes AS c WHERE c.transaction_id = ANY ($2) AND c.captured_at > %L AND c.captured_at <= %L AND %s ORDER BY c.captured_at DESC, c.id DESC LIMIT %s) AS c',
+                    lap, high, on_change, left_over) INTO rows USING params, ids[1:used];
+                EXIT;
+            END IF;
+            used := greatest(used / 8, 2);
+            is_all := false;
+        END LOOP;
+        IF lap < high THEN
+            RETURN QUERY SELECT r.* FROM unnest(rows) AS r ORDER BY r.captured_at DESC, r.id DESC LIMIT left_over;
+        ELSIF batch < 256 THEN
+            batch := 256;
+            CONTINUE;
+        ELSE
+            -- Many in a short time: this time is walked through.
+            lap := greatest(low, least(times[used], high - greatest(times[1] - times[used], interval '1 microsecond')));
+            RETURN QUERY EXECUTE format('SELECT c.* FROM @schema@.audit_changes AS c WHERE c.captured_at > %L AND c.captured_at <= %L AND %s ORDER BY c.captured_at DESC, c.id DESC LIMIT %s',
+                lap, high, on_both, left_over) USING params;
         END IF;
-        SELECT t.id, t.occurred_at INTO newest FROM @schema@.audit_transactions t WHERE t.id = ids[1];
-        high := least(high, @schema@.changes_end(newest.id, newest.occurred_at));
+        GET DIAGNOSTICS step_count = ROW_COUNT;
+        left_over := left_over - step_count;
+        high := lap;
+        batch := batch * 2;
+    END LOOP;
+    IF search IS NOT NULL AND NOT few THEN
+        RETURN;
     END IF;
 
-    -- Few changes of a table are found through the range of key hashes that it has.
-    IF names IS NOT NULL THEN
-        SELECT count(*) <= 2000 INTO few FROM (
-            SELECT FROM (SELECT DISTINCT r.table_schema, r.table_name FROM jsonb_to_recordset(names) AS r (table_schema text, table_name text)) AS n
-            CROSS JOIN LATERAL (SELECT FROM @schema@.audit_changes c WHERE c.key_hash BETWEEN @schema@.table_hash(n.table_schema, n.table_name)
-                AND @schema@.table_hash(n.table_schema, n.table_name) + 4294967295 LIMIT 2001) AS c
-            LIMIT 2001) AS s;
-        IF few THEN
-            RETURN QUERY EXECUTE format('SELECT c.* FROM (SELECT DISTINCT @schema@.table_hash(r.table_schema, r.table_name) AS hash FROM jsonb_to_recordset($2) AS r (table_schema text, table_name text)) AS n
-                CROSS JOIN LATERAL (SELECT c.* FROM @schema@.audit_changes AS c WHERE c.key_hash BETWEEN n.hash AND n.hash + 4294967295 AND %s OFFSET 0) AS c
-                ORDER BY c.captured_at DESC, c.id DESC LIMIT %s', on_both, most) USING params, names;
-            RETURN;
-        END IF;
+    IF few AND left_over > 0 AND high >= low THEN
+        RETURN QUERY EXECUTE format('SELECT c.* FROM (SELECT c.* FROM @schema@.audit_changes AS c WHERE (%s) AND %s OFFSET 0) AS c
+            WHERE c.captured_at >= %L AND c.captured_at <= %L ORDER BY c.captured_at DESC, c.id DESC LIMIT %s', in_tables, on_both, low, high, left_over) USING params;
+        RETURN;
     END IF;
 
     -- Many, by walking back in the order of the trail, month by month as the partitions are.
-    low := coalesce(greatest(low, (SELECT min(c.captured_at) FROM @schema@.audit_changes c)), low);
-    high := coalesce(least(high, (SELECT max(c.captured_at) FROM @schema@.audit_changes c)), high);
-    WHILE high >= low AND found_count < most LOOP
-        window_start := greatest(date_trunc('month', high), low);
-        RETURN QUERY EXECUTE format('SELECT c.* FROM @schema@.audit_changes AS c WHERE c.captured_at >= %L AND c.captured_at <= %L AND %s ORDER BY c.captured_at DESC, c.id DESC LIMIT %s',
-            window_start, high, on_both, most - found_count) USING params;
+    WHILE high >= low AND left_over > 0 LOOP
+        lap := greatest(date_trunc('month', high), low);
+        IF names IS NOT NULL THEN
+            EXECUTE format('SELECT count(*) <= 2000 FROM (SELECT FROM @schema@.audit_changes c WHERE (%s) AND c.captured_at >= %L AND c.captured_at <= %L LIMIT 2001) AS s', in_tables, lap, high) INTO few;
+        END IF;
+        RETURN QUERY EXECUTE format(CASE WHEN few
+                THEN 'SELECT c.* FROM (SELECT c.* FROM @schema@.audit_changes AS c WHERE c.captured_at >= %1$L AND c.captured_at <= %2$L AND (%5$s) AND %3$s OFFSET 0) AS c ORDER BY c.captured_at DESC, c.id DESC LIMIT %4$s'
+                ELSE 'SELECT c.* FROM @schema@.audit_changes AS c WHERE c.captured_at >= %1$L AND c.captured_at <= %2$L AND %3$s ORDER BY c.captured_at DESC, c.id DESC LIMIT %4$s' END,
+            lap, high, on_both, left_over, in_tables) USING params;
         GET DIAGNOSTICS step_count = ROW_COUNT;
-        found_count := found_count + step_count;
-        high := window_start - interval '1 microsecond';
+        left_over := left_over - step_count;
+        high := lap - interval '1 microsecond';
+        IF left_over > 0 AND NOT ends THEN
+            low := greatest(low, (SELECT min(c.captured_at) FROM @schema@.audit_changes c));
+            ends := true;
+        END IF;
     END LOOP;
 END $body$;

@@ -78,7 +78,7 @@ BEGIN
         SELECT p.oid::regprocedure::text AS label FROM pg_proc p
         WHERE p.pronamespace = @schema_name@::regnamespace AND p.proname = ANY (ARRAY['table_hash', 'key_hash', 'table_entry', 'recorded_names',
             'row_key', 'table_facts', 'row_changes_before', 'row_changes_after', 'touch', 'row_evidence', 'live_image_query', 'live_image',
-            'refuse_image', 'row_from_image', 'changes_end', 'find_changes',
+            'refuse_image', 'row_from_image', 'find_changes',
             'table_columns', 'sees_row_type', 'base_type', 'type_route', 'type_name', 'stored_expression'])
     LOOP
         EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %I', entry.label, role_name);

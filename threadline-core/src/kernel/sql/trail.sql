@@ -21,7 +21,7 @@ CREATE TABLE @schema@.audit_actions (
     recorded_at timestamptz NOT NULL
 );
 CREATE INDEX audit_actions_name ON @schema@.audit_actions (name, recorded_at);
-CREATE INDEX audit_actions_correlation ON @schema@.audit_actions (correlation_id) WHERE correlation_id IS NOT NULL;
+CREATE INDEX audit_actions_correlation ON @schema@.audit_actions (correlation_id, recorded_at) WHERE correlation_id IS NOT NULL;
 
 -- One row per attributed unit of work inside a database transaction. `xid` is information, never a key: a dump
 -- restored elsewhere meets the same numbers again.
@@ -41,12 +41,13 @@ CREATE TABLE @schema@.audit_transactions (
     current_role_name text NOT NULL,
     application_name text NOT NULL
 ) PARTITION BY RANGE (occurred_at);
+-- Each index that finds transactions by what they say ends with their time: reads want the newest.
 CREATE INDEX audit_transactions_id_key ON @schema@.audit_transactions (id);
-CREATE INDEX audit_transactions_actor ON @schema@.audit_transactions ((actor_ref ->> 'type'), (actor_ref ->> 'id'), id);
+CREATE INDEX audit_transactions_actor ON @schema@.audit_transactions ((actor_ref ->> 'type'), (actor_ref ->> 'id'), occurred_at);
 CREATE INDEX audit_transactions_action ON @schema@.audit_transactions (action_id) WHERE action_id IS NOT NULL;
-CREATE INDEX audit_transactions_correlation ON @schema@.audit_transactions (correlation_id) WHERE correlation_id IS NOT NULL;
-CREATE INDEX audit_transactions_request ON @schema@.audit_transactions (request_id) WHERE request_id IS NOT NULL;
-CREATE INDEX audit_transactions_job ON @schema@.audit_transactions (job_id) WHERE job_id IS NOT NULL;
+CREATE INDEX audit_transactions_correlation ON @schema@.audit_transactions (correlation_id, occurred_at) WHERE correlation_id IS NOT NULL;
+CREATE INDEX audit_transactions_request ON @schema@.audit_transactions (request_id, occurred_at) WHERE request_id IS NOT NULL;
+CREATE INDEX audit_transactions_job ON @schema@.audit_transactions (job_id, occurred_at) WHERE job_id IS NOT NULL;
 
 -- No foreign key to audit_transactions: the check costs a predicate lock per row and breaks serializable workloads.
 CREATE TABLE @schema@.audit_changes (
