@@ -1,0 +1,299 @@
+//! Reads stay fast on a big trail: at 200,000 changes over 24 monthly partitions every page is found through indexes, in
+//! few partitions, with a bounded number of pages read. What is asserted is what the server counts, never time.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use serde_json::{Value, json};
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
+use threadline::{
+    ActionStatus, ActorHistory, ActorRef, AsOf, ChangeOp, Correlation, CountChanges, Cursor, Incident, Operation,
+    RowHistory, RowKey, Schema, Statement, Timeline, TransactionId, kernel,
+};
+use threadline_testkit::{Database, require_server, trail_script};
+use time::{Duration, OffsetDateTime};
+
+const CHANGES: u32 = 200_000;
+
+/// What a page may read, in blocks of 8 kB: of 17,000 that the trail and its indexes have. Half of it is looking up 51
+/// transactions in 24 partitions.
+const FEW_BLOCKS: i64 = 5_000;
+
+/// A partition with so few rows may be read as it is.
+const FEW_ROWS: i64 = 500;
+
+/// How the server plans a statement that it knows already: with the values at hand, or once for all values.
+const PLANS: [&str; 2] = ["force_custom_plan", "force_generic_plan"];
+
+/// A trail that all tests read.
+fn trail() -> &'static Database {
+    static TRAIL: OnceLock<Database> = OnceLock::new();
+    TRAIL.get_or_init(|| {
+        let database = require_server().database().unwrap();
+        database.execute(&kernel::install_script(&Schema::default())).unwrap();
+        database.execute(&trail_script(CHANGES)).unwrap();
+        // As autovacuum does it: partition by partition.
+        let partitions = "SELECT format('ANALYZE %s', relid::regclass) FROM (SELECT relid, isleaf FROM \
+            pg_partition_tree('threadline.audit_changes') UNION ALL SELECT relid, isleaf FROM \
+            pg_partition_tree('threadline.audit_transactions')) AS p WHERE isleaf";
+        let analyze: Vec<String> = database.query_text(partitions).unwrap().into_iter().flatten().flatten().collect();
+        database
+            .execute(&format!(
+                "SET default_statistics_target = 10; {}; ANALYZE threadline.audit_actions",
+                analyze.join("; ")
+            ))
+            .unwrap();
+        database
+    })
+}
+
+/// What the server did for one statement.
+#[derive(Debug)]
+struct Work {
+    /// Blocks read, in memory or not.
+    blocks: i64,
+    /// Rows read without an index, in tables of the trail.
+    without_index: i64,
+    /// Partitions of changes that were looked at.
+    partitions: usize,
+}
+
+/// What the server has counted in this session.
+#[derive(Debug)]
+struct Counted {
+    without_index: i64,
+    /// How often each partition of changes was scanned.
+    scans: BTreeMap<String, i64>,
+}
+
+async fn counted(connection: &mut PgConnection) -> Counted {
+    let sql = "SELECT relname::text, seq_tup_read, seq_scan + coalesce(idx_scan, 0) FROM pg_stat_xact_user_tables \
+        WHERE schemaname = 'threadline' AND relname ~ '^audit_(changes|transactions|actions)'";
+    let rows: Vec<(String, i64, i64)> = sqlx::query_as(sql).fetch_all(connection).await.unwrap();
+    Counted {
+        without_index: rows.iter().map(|(_, rows, _)| rows).sum(),
+        scans: rows
+            .into_iter()
+            .filter(|(name, ..)| name.starts_with("audit_changes_"))
+            .map(|(name, _, scans)| (name, scans))
+            .collect(),
+    }
+}
+
+struct Reader {
+    connection: PgConnection,
+}
+
+impl Reader {
+    async fn new() -> Self {
+        let options: PgConnectOptions = trail().url().parse().unwrap();
+        Self { connection: options.connect().await.unwrap() }
+    }
+
+    async fn run<O: Operation>(&mut self, operation: &O) -> O::Output {
+        let statement = operation.statement(&Schema::default()).unwrap();
+        let mut query = sqlx::query_scalar::<_, String>(AssertSqlSafe(statement.sql().to_owned()));
+        for param in statement.params() {
+            query = query.bind(param.clone());
+        }
+        let rows = query.fetch_all(&mut self.connection).await.unwrap();
+        operation.decode(rows).unwrap()
+    }
+
+    /// The place in the middle of the trail where a later page begins.
+    async fn middle(&mut self) -> Cursor {
+        self.run(&Timeline::new().until(a_year_ago()).limit(1)).await.next.unwrap()
+    }
+
+    /// What a statement does when the session has run it before, so that it need not look into the catalog any more.
+    async fn work(&mut self, statement: &Statement, plans: &str) -> Work {
+        self.explain(statement, plans).await;
+        self.explain(statement, plans).await
+    }
+
+    async fn explain(&mut self, statement: &Statement, plans: &str) -> Work {
+        let mut tx = self.connection.begin().await.unwrap();
+        sqlx::raw_sql(AssertSqlSafe(format!("SET LOCAL jit = off; SET LOCAL plan_cache_mode = {plans}")))
+            .execute(&mut *tx)
+            .await
+            .unwrap();
+        let before = counted(&mut tx).await;
+        let mut query = sqlx::query_scalar::<_, Value>(AssertSqlSafe(format!(
+            "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {}",
+            statement.sql()
+        )));
+        for param in statement.params() {
+            query = query.bind(param.clone());
+        }
+        let plan = query.fetch_one(&mut *tx).await.unwrap();
+        let after = counted(&mut tx).await;
+        tx.rollback().await.unwrap();
+        let top = &plan[0]["Plan"];
+        let blocks = ["Shared Hit Blocks", "Shared Read Blocks"].map(|name| top[name].as_i64().unwrap());
+        Work {
+            blocks: blocks.iter().sum(),
+            without_index: after.without_index - before.without_index,
+            partitions: after.scans.iter().filter(|(name, scans)| before.scans.get(*name) != Some(*scans)).count(),
+        }
+    }
+}
+
+/// A read and what it has to be found by.
+struct Case {
+    name: String,
+    timeline: Timeline,
+}
+
+fn user(id: &str) -> ActorRef {
+    ActorRef::user(id).unwrap()
+}
+
+/// A page for each filter that has an index, of rare values and of hot ones.
+fn cases() -> Vec<Case> {
+    let mut cases = vec![("everything".to_owned(), Timeline::new())];
+    for table in ["orders", "customers", "plans", "flags"] {
+        cases.push((format!("table {table}"), Timeline::new().table(table)));
+    }
+    for id in [1, 2, 300, 999_999_999, -1] {
+        cases.push((format!("key {id}"), Timeline::new().table_in("public", "orders").key(id)));
+    }
+    cases.push(("text key".to_owned(), Timeline::new().table_in("public", "customers").key("customer-1")));
+    let line = RowKey::columns([("order_id", json!(1)), ("line", json!(3))]);
+    cases.push(("composite key".to_owned(), Timeline::new().table_in("public", "order_lines").key(line)));
+    for id in [1, 7, 50_001] {
+        cases.push((format!("transaction {id}"), Timeline::new().transaction_id(TransactionId(id))));
+    }
+    for value in ["rare", "scarce", "common", "hot", "nobody"] {
+        cases.push((format!("actor {value}"), Timeline::new().actor(&user(value))));
+        cases.push((format!("correlation {value}"), Timeline::new().correlation_id(value)));
+        cases.push((format!("request {value}"), Timeline::new().request_id(value)));
+        cases.push((format!("job {value}"), Timeline::new().job_id(value)));
+        cases.push((format!("action {value}"), Timeline::new().action(value)));
+    }
+    cases.push(("no actor".to_owned(), Timeline::new().actor(None)));
+    let hot = Timeline::new().actor(&user("hot"));
+    cases.push(("hot actor, rare table".to_owned(), hot.clone().table("flags")));
+    cases.push(("hot actor, hot table".to_owned(), hot.clone().table("orders")));
+    cases.push(("hot actor, rare job".to_owned(), hot.job_id("rare")));
+    cases.into_iter().map(|(name, timeline)| Case { name, timeline }).collect()
+}
+
+/// The middle of the trail.
+fn a_year_ago() -> OffsetDateTime {
+    OffsetDateTime::now_utc() - Duration::days(365)
+}
+
+#[tokio::test]
+async fn a_page_reads_few_blocks_whatever_it_is_filtered_by() {
+    let mut reader = Reader::new().await;
+    let mut failures = Vec::new();
+    let middle = reader.middle().await;
+    for Case { name, timeline } in cases() {
+        for (place, timeline) in [("first", timeline.clone()), ("later", timeline.cursor(middle))] {
+            let statement = timeline.statement(&Schema::default()).unwrap();
+            for plans in PLANS {
+                let work = reader.work(&statement, plans).await;
+                if work.blocks > FEW_BLOCKS || work.without_index > FEW_ROWS {
+                    failures.push(format!(
+                        "{name}, {place} page, {plans}: {} blocks, {} rows without an index",
+                        work.blocks, work.without_index
+                    ));
+                }
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[tokio::test]
+async fn a_later_page_of_what_is_frequent_looks_at_few_partitions() {
+    let mut reader = Reader::new().await;
+    let middle = reader.middle().await;
+    let everything = Timeline::new();
+    let frequent = [
+        ("everything", everything.clone()),
+        ("table", everything.clone().table("orders")),
+        ("actor", everything.clone().actor(&user("hot"))),
+        ("correlation", everything.clone().correlation_id("hot")),
+        ("request", everything.clone().request_id("hot")),
+        ("job", everything.clone().job_id("hot")),
+        ("action", everything.action("hot")),
+    ];
+    for (name, timeline) in frequent {
+        let work = reader.work(&timeline.cursor(middle).statement(&Schema::default()).unwrap(), PLANS[0]).await;
+        assert!((1..=4).contains(&work.partitions), "{name}: {work:?}");
+    }
+    let months = Timeline::new().table("orders").op(ChangeOp::Delete);
+    let months = months.since(a_year_ago() - Duration::days(40)).until(a_year_ago());
+    let work = reader.work(&months.statement(&Schema::default()).unwrap(), PLANS[0]).await;
+    assert!(work.partitions <= 4, "a time range: {work:?}");
+}
+
+#[tokio::test]
+async fn a_row_as_it_was_reads_few_blocks() {
+    let mut reader = Reader::new().await;
+    for id in [1, 2, 300, 999_999_999] {
+        for at in [OffsetDateTime::now_utc(), a_year_ago(), OffsetDateTime::now_utc() - Duration::days(600)] {
+            let statement = AsOf::by_id("public", "orders", id, at).statement(&Schema::default()).unwrap();
+            for plans in PLANS {
+                let work = reader.work(&statement, plans).await;
+                assert!(work.blocks <= 300 && work.without_index == 0, "{id} at {at}, {plans}: {work:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn bundles_and_histories_read_few_blocks() {
+    let mut reader = Reader::new().await;
+    let schema = Schema::default();
+    let statements = [
+        ("row history", RowHistory::by_id("public", "orders", 1).limit(50).statement(&schema)),
+        ("actor, hot", ActorHistory::of(&user("hot")).statement(&schema)),
+        ("actor, scarce", ActorHistory::of(&user("scarce")).statement(&schema)),
+        ("no actor", ActorHistory::of(None).statement(&schema)),
+        ("correlation, hot", Correlation::of("hot").limit(50).statement(&schema)),
+        ("correlation, rare", Correlation::of("rare").statement(&schema)),
+        ("incident", Incident::of(TransactionId(7)).statement(&schema)),
+        ("count", CountChanges::of(Timeline::new().actor(&user("rare"))).statement(&schema)),
+    ];
+    for (name, statement) in statements {
+        let statement = statement.unwrap();
+        let work = reader.work(&statement, PLANS[0]).await;
+        assert!(work.blocks <= FEW_BLOCKS && work.without_index <= FEW_ROWS, "{name}: {work:?}");
+    }
+}
+
+#[test]
+fn what_has_no_index_needs_something_that_narrows() {
+    let broad = || {
+        [
+            ("op", Timeline::new().op(ChangeOp::Delete)),
+            ("changed_field", Timeline::new().changed_field("status")),
+            ("action_category", Timeline::new().action_category("orders")),
+            ("action_status", Timeline::new().action_status(ActionStatus::Error)),
+        ]
+    };
+    for (setting, timeline) in broad() {
+        let error = timeline.statement(&Schema::default()).unwrap_err();
+        assert_eq!(error.setting(), Some(setting));
+        assert!(error.to_string().contains("whole trail"), "{error}");
+    }
+    type Narrow = fn(Timeline) -> Timeline;
+    let narrow: [Narrow; 6] = [
+        |timeline| timeline.since(a_year_ago()),
+        |timeline| timeline.table("orders"),
+        |timeline| timeline.actor(&user("hot")),
+        |timeline| timeline.request_id("r"),
+        |timeline| timeline.action("order.paid"),
+        |timeline| timeline.transaction_id(TransactionId(7)),
+    ];
+    for (_, timeline) in broad() {
+        for narrow in narrow {
+            narrow(timeline.clone()).statement(&Schema::default()).unwrap();
+        }
+    }
+}
