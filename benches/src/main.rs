@@ -1,16 +1,17 @@
-//! Threadline's overhead harness: what the audit trail adds to a write.
+//! Threadline's overhead harness: what the audit trail adds to a write, and what reading it costs.
 //!
 //! A private PostgreSQL with durability off and autovacuum off, pinned to one core together with this client. Each
 //! variant has a database of its own; rounds are interleaved, so that a slow moment of the machine meets all of them
 //! alike. What counts is the processor time of the server process per unit, its median, and its ratio to the bare
 //! table's in the same round.
 //!
-//! `cargo xtask bench -- --help` lists the options.
+//! `cargo xtask bench reads` measures reads on a big trail instead. `cargo xtask bench -- --help` lists the options.
 
 mod clock;
 mod growth;
 mod measure;
 mod options;
+mod reads;
 mod report;
 mod session;
 mod subject;
@@ -29,7 +30,7 @@ use clap::Parser;
 use threadline_testkit::Server;
 use tokio::runtime::Runtime;
 
-use crate::options::{Kind, Options};
+use crate::options::{Command, Kind, Options};
 use crate::report::Report;
 use crate::subject::{Subject, Variant};
 use crate::takeaway::{Experiment, drop_index};
@@ -48,6 +49,9 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<()> {
+    if let Some(Command::Reads(reads)) = &options.command {
+        return print(&reads.run(options)?);
+    }
     let core = pin(options);
     let server = Server::start(threadline_testkit::Options {
         bin_dir: options.bin_dir.clone(),

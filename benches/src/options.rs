@@ -2,14 +2,18 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::reads::Reads;
 use crate::workload::{Amount, Workload};
 
 /// Measures what the audit trail adds to a write.
 #[derive(Clone, Debug, Parser)]
 #[command(bin_name = "cargo xtask bench", max_term_width = 120)]
 pub(crate) struct Options {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+
     /// Rounds; each runs every workload on every variant once, and the medians of the rounds count
     #[arg(long, default_value_t = 15)]
     pub(crate) rounds: usize,
@@ -81,6 +85,13 @@ pub(crate) struct Options {
     /// Write every figure to this file too
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
+}
+
+/// What to measure instead of writes.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Reads of a big trail: a page by each filter, a row as it was, and an export beside a plain COPY
+    Reads(Reads),
 }
 
 /// What is done to the table before it is written to.

@@ -4,8 +4,10 @@ use std::rc::Rc;
 use std::str::FromStr;
 use std::time::Duration;
 
+use futures_util::TryStreamExt;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Row, ValueRef};
+use threadline_core::Statement;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::Result;
@@ -78,6 +80,27 @@ impl Session {
             texts.push(values);
         }
         Ok(texts)
+    }
+
+    /// The rows of a statement of Threadline's, parsed and planned for this once, as the adapters run it.
+    pub(crate) fn fetch(&mut self, statement: &Statement) -> Result<Vec<String>> {
+        let mut query = sqlx::query_scalar(AssertSqlSafe(statement.sql().to_owned())).persistent(false);
+        for value in statement.params() {
+            query = query.bind(value.as_deref());
+        }
+        let rows = self.runtime.block_on(query.fetch_all(&mut self.connection));
+        Ok(rows.map_err(|error| failed(statement.sql(), &error))?)
+    }
+
+    /// Takes everything that a COPY TO STDOUT sends.
+    pub(crate) fn copy_out(&mut self, sql: &str) -> Result<()> {
+        let connection = &mut self.connection;
+        let copied = self.runtime.block_on(async {
+            let mut pieces = connection.copy_out_raw(sql).await?;
+            while pieces.try_next().await?.is_some() {}
+            Ok(())
+        });
+        Ok(copied.map_err(|error| failed(sql, &error))?)
     }
 
     /// Executes a prepared statement with integer parameters.

@@ -1,0 +1,256 @@
+//! What reads cost on a big trail: a page by each filter, a row as it was, and an export beside a plain COPY.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use threadline_core::{
+    ActorRef, AsOf, Export, Exporting, Operation, RowHistory, RowKey, Schema, Statement, Timeline, TransactionId,
+    kernel,
+};
+use threadline_testkit::{Server, trail_script};
+use time::OffsetDateTime;
+
+use crate::measure::progress;
+use crate::options::Options;
+use crate::session::{Session, runtime};
+use crate::table::{Table, figure};
+use crate::{Result, pin};
+
+/// Measures what reading the trail costs.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Reads {
+    /// Changes in the trail, over 24 months
+    #[arg(long, default_value_t = 5_000_000)]
+    changes: u32,
+
+    /// How often each statement runs; the median counts
+    #[arg(long, default_value_t = 15)]
+    runs: usize,
+
+    /// Changes that are exported
+    #[arg(long, default_value_t = 500_000)]
+    export: u32,
+
+    /// Use this database instead, which has such a trail already
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+}
+
+/// A page may take so long, in milliseconds of the server.
+const PAGE_TARGET: f64 = 10.0;
+const AS_OF_TARGET: f64 = 2.0;
+const EXPORT_TARGET: f64 = 0.6;
+const MEMORY_TARGET: f64 = 64.0;
+
+/// Reads as every adapter does it: in a transaction of its own, each statement planned anew.
+const BEGIN: &str = "BEGIN READ ONLY; SET LOCAL jit = off";
+
+impl Reads {
+    pub(crate) fn run(&self, options: &Options) -> Result<String> {
+        let core = pin(options);
+        let mut server = None;
+        let url = match &self.url {
+            Some(url) => url.clone(),
+            None => {
+                progress(&format!("making {} changes", self.changes));
+                let (started, url) = seed(options, self.changes)?;
+                server = Some(started);
+                url
+            }
+        };
+        let runtime = runtime()?;
+        let mut session = Session::open(&runtime, &url)?;
+        let version = session.text("SHOW server_version")?;
+        let trail = session.text(
+            "SELECT pg_size_pretty(sum(pg_total_relation_size(relid))) FROM (SELECT relid FROM \
+             pg_partition_tree('threadline.audit_changes') UNION ALL SELECT relid FROM \
+             pg_partition_tree('threadline.audit_transactions')) AS p",
+        )?;
+        let changes = session.text("SELECT count(*) FROM threadline.audit_changes")?;
+        let mut text = format!(
+            "server: PostgreSQL {version}\ntrail: {changes} changes over 24 monthly partitions, {trail}\nfigures: {}, median of \
+             {} runs, planning included\ncore: {core}\n\n",
+            session.clock().label(),
+            self.runs,
+        );
+        let (table, met, judged) = self.pages(&mut session)?;
+        text.push_str(&format!("{table}\n{met} of {judged} targets met.\n\n"));
+        text.push_str(&self.export(&mut session)?);
+        drop(server);
+        Ok(text)
+    }
+
+    fn pages(&self, session: &mut Session) -> Result<(Table, usize, usize)> {
+        let mut table = Table::new(["page of 50, by", "value", "first ms", "later ms", "target ms", "verdict"]);
+        let (mut met, mut judged) = (0, 0);
+        let middle = OffsetDateTime::now_utc() - Duration::from_secs(365 * 86_400);
+        let cursor = Timeline::new().until(middle).limit(1);
+        let rows = session.fetch(&cursor.statement(&Schema::default())?)?;
+        let Some(cursor) = cursor.decode(rows)?.next else { return Err("the trail is too short".into()) };
+        for (filter, value, timeline) in questions()? {
+            progress(&format!("{filter}, {value}"));
+            let first = self.time(session, &timeline.statement(&Schema::default())?)?;
+            let later = self.time(session, &timeline.cursor(cursor).statement(&Schema::default())?)?;
+            let verdict = first.max(later) <= PAGE_TARGET;
+            judged += 1;
+            met += usize::from(verdict);
+            table.row(row(filter, value, &[first, later], PAGE_TARGET, verdict));
+        }
+        let now = OffsetDateTime::now_utc();
+        for (value, id) in [("hot", 1), ("rare", 999_999_999)] {
+            progress(&format!("as-of, {value}"));
+            let now = self.time(session, &AsOf::by_id("public", "orders", id, now).statement(&Schema::default())?)?;
+            let then =
+                self.time(session, &AsOf::by_id("public", "orders", id, middle).statement(&Schema::default())?)?;
+            let verdict = now.max(then) <= AS_OF_TARGET;
+            judged += 1;
+            met += usize::from(verdict);
+            table.row(row("row as of now / a year ago", value, &[now, then], AS_OF_TARGET, verdict));
+            let history = self
+                .time(session, &RowHistory::by_id("public", "orders", id).limit(50).statement(&Schema::default())?)?;
+            judged += 1;
+            met += usize::from(history <= PAGE_TARGET);
+            table.row(row("row history", value, &[history], PAGE_TARGET, history <= PAGE_TARGET));
+        }
+        progress("");
+        Ok((table, met, judged))
+    }
+
+    /// The median of the server's time for a statement, in milliseconds.
+    fn time(&self, session: &mut Session, statement: &Statement) -> Result<f64> {
+        let mut times = Vec::new();
+        for _ in 0..=self.runs {
+            session.batch(BEGIN)?;
+            let before = session.cpu()?;
+            session.fetch(statement)?;
+            times.push((session.cpu()? - before).as_secs_f64() * 1e3);
+            session.batch("COMMIT")?;
+        }
+        // The first run fills the session's caches.
+        times.remove(0);
+        times.sort_by(f64::total_cmp);
+        Ok(times[times.len() / 2])
+    }
+
+    /// An export as CSV beside a COPY of the same join, three times each in turn; the best of each counts.
+    fn export(&self, session: &mut Session) -> Result<String> {
+        let schema = Schema::default();
+        let (mut copied, mut exported) = (f64::MAX, f64::MAX);
+        let since = session.text(&format!(
+            "SELECT to_char(captured_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') FROM threadline.audit_changes \
+             ORDER BY captured_at DESC, id DESC OFFSET {} LIMIT 1",
+            self.export.saturating_sub(1)
+        ))?;
+        let copy = format!(
+            "COPY (SELECT c.*, t.*, a.* FROM threadline.audit_changes AS c LEFT JOIN threadline.audit_transactions AS t \
+             ON t.id = c.transaction_id LEFT JOIN threadline.audit_actions AS a ON a.id = t.action_id \
+             WHERE c.captured_at >= '{since}') TO STDOUT (FORMAT csv)"
+        );
+        reset_peak_memory();
+        let (mut rows, mut bytes) = (0, 0);
+        for _ in 0..3 {
+            progress("COPY");
+            let started = Instant::now();
+            session.copy_out(&copy)?;
+            copied = copied.min(started.elapsed().as_secs_f64());
+            progress("export");
+            let started = Instant::now();
+            session.batch(BEGIN)?;
+            let mut exporting = Exporting::new(Export::new(Timeline::new()).max_rows(self.export.into()));
+            bytes = 0;
+            while let Some(statement) = exporting.next_statement(&schema)? {
+                let rows = session.fetch(&statement)?;
+                bytes += exporting.chunk(rows)?.len();
+            }
+            let (end, summary) = exporting.finish()?;
+            bytes += end.len();
+            rows = summary.returned_count;
+            session.batch("COMMIT")?;
+            exported = exported.min(started.elapsed().as_secs_f64());
+        }
+        progress("");
+        let share = copied / exported;
+        let memory = peak_memory();
+        let verdict = |met: bool| if met { "pass" } else { "MISS" };
+        let per_second = |seconds: f64| rows as f64 / seconds;
+        Ok(format!(
+            "export of {rows} changes as CSV, {bytes} bytes: {:.0} rows/s; COPY of the same join: {:.0} rows/s; share {:.0} % \
+             (target {:.0} %, {})\nresident memory of the client at most {} MiB (target {MEMORY_TARGET:.0} MiB, {})\n",
+            per_second(exported),
+            per_second(copied),
+            share * 100.0,
+            EXPORT_TARGET * 100.0,
+            verdict(share >= EXPORT_TARGET),
+            memory.map_or_else(|| "unknown".to_owned(), figure),
+            memory.map_or("not judged", |memory| verdict(memory <= MEMORY_TARGET)),
+        ))
+    }
+}
+
+fn row(filter: &str, value: &str, times: &[f64], target: f64, met: bool) -> Vec<String> {
+    let time = |index: usize| times.get(index).copied().map_or_else(String::new, |time| format!("{time:.2}"));
+    let verdict = if met { "pass" } else { "MISS" };
+    vec![filter.to_owned(), value.to_owned(), time(0), time(1), figure(target), verdict.to_owned()]
+}
+
+/// Every filter with an index, with values that are rare, hot and in between.
+fn questions() -> Result<Vec<(&'static str, &'static str, Timeline)>> {
+    let mut questions = vec![("nothing", "", Timeline::new())];
+    for table in ["flags", "plans", "orders"] {
+        questions.push(("table", table, Timeline::new().table(table)));
+    }
+    let orders = || Timeline::new().table_in("public", "orders");
+    questions.push(("key", "rare", orders().key(999_999_999)));
+    questions.push(("key", "hot", orders().key(1)));
+    questions.push(("key", "text", Timeline::new().table_in("public", "customers").key(RowKey::value("customer-1"))));
+    questions.push(("transaction", "small", Timeline::new().transaction_id(TransactionId(10_007))));
+    questions.push(("transaction", "of 1,000", Timeline::new().transaction_id(TransactionId(40_001))));
+    for value in ["rare", "scarce", "common", "hot"] {
+        questions.push(("actor", value, Timeline::new().actor(&ActorRef::user(value)?)));
+        questions.push(("correlation", value, Timeline::new().correlation_id(value)));
+        questions.push(("request", value, Timeline::new().request_id(value)));
+        questions.push(("job", value, Timeline::new().job_id(value)));
+        questions.push(("action", value, Timeline::new().action(value)));
+    }
+    questions.sort_by_key(|(filter, ..)| *filter);
+    Ok(questions)
+}
+
+/// A server with a trail in it, and the database's address.
+fn seed(options: &Options, changes: u32) -> Result<(Server, String)> {
+    let mut settings = crate::server_settings();
+    settings.push(("shared_buffers".into(), "1GB".into()));
+    settings.push(("max_wal_size".into(), "8GB".into()));
+    let server = Server::start(threadline_testkit::Options {
+        bin_dir: options.bin_dir.clone(),
+        settings,
+        // Several gigabytes: not in memory.
+        parent_dir: Some(std::env::temp_dir()),
+        ..threadline_testkit::Options::default()
+    })?;
+    let database = server.database()?;
+    database.execute(&kernel::install_script(&Schema::default()))?;
+    database.execute(&trail_script(changes))?;
+    for table in ["audit_changes", "audit_transactions", "audit_actions"] {
+        database.execute(&format!("VACUUM ANALYZE threadline.{table}"))?;
+    }
+    let url = database.url().to_owned();
+    // The server goes as a whole.
+    std::mem::forget(database);
+    Ok((server, url))
+}
+
+/// Makes the system forget how much memory this process has had.
+fn reset_peak_memory() {
+    // Elsewhere than on Linux nothing tells.
+    let _ = fs::write("/proc/self/clear_refs", "5");
+}
+
+/// The most memory that this process has had, in MiB.
+fn peak_memory() -> Option<f64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    let kibibytes: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kibibytes / 1024.0)
+}
