@@ -58,7 +58,7 @@ where
         let connection = if wire::in_transaction(connection)? {
             Held::Within(connection)
         } else {
-            Held::Own(wire::Own::begin(connection, wire::BEGIN_READING)?)
+            Held::Own(wire::Own::begin(connection, threadline_core::BEGIN_READ)?)
         };
         let (schema, reading) = (schema.clone(), Reading::new(read));
         Ok(Self { connection, schema, reading, batch: Vec::new().into_iter(), is_over: false })

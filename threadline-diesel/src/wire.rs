@@ -155,9 +155,6 @@ where
     }
 }
 
-/// What begins a transaction of a read's own.
-pub(crate) const BEGIN_READING: &str = "BEGIN READ ONLY";
-
 /// Runs `read` in the open transaction, or in a read-only one of its own: behind a pooler, only inside a transaction do two
 /// messages reach the same session.
 pub(crate) fn reading<C, T>(connection: &mut C, read: impl FnOnce(&mut C) -> Result<T, Error>) -> Result<T, Error>
@@ -168,7 +165,7 @@ where
     if in_transaction(connection)? {
         return read(connection);
     }
-    let mut own = Own::begin(connection, BEGIN_READING)?;
+    let mut own = Own::begin(connection, threadline_core::BEGIN_READ)?;
     let value = read(own.0)?;
     own.commit()?;
     Ok(value)

@@ -7,6 +7,9 @@ use crate::begin::Beginning;
 use crate::scope::Scope;
 use crate::{Attached, AuditedDatabase, AuditedTransaction, Error, Trail, wire};
 
+/// What makes a transaction one for our reads; SeaORM's own BEGIN cannot carry it. As `threadline_core::BEGIN_READ`.
+const READ_ONLY: &str = "SET TRANSACTION READ ONLY; SET LOCAL jit = off";
+
 /// Where a read runs.
 #[doc(hidden)]
 #[derive(Debug)]
@@ -31,7 +34,7 @@ impl Reached<'_> {
             return Ok(Reached(Place::Mock(connection)));
         }
         let tx = Beginning::on(connection).await?;
-        tx.execute_unprepared("SET TRANSACTION READ ONLY").await?;
+        tx.execute_unprepared(READ_ONLY).await?;
         Ok(Reached(Place::Alone(tx)))
     }
 

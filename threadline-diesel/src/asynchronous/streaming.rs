@@ -3,14 +3,13 @@
 use std::vec;
 
 use futures_util::stream::{Stream, try_unfold};
-use threadline_core::{Export, ExportPiece, ExportSummary, Exporting, Reading, Schema, Statement, Streamed};
+use threadline_core::{
+    BEGIN_READ, Export, ExportPiece, ExportSummary, Exporting, Reading, Schema, Statement, Streamed,
+};
 
 use crate::Error;
 use crate::asynchronous::guarded::Guarded;
 use crate::asynchronous::{AuditDsl, wire};
-
-/// What begins a transaction of a read's own.
-pub(crate) const BEGIN_READING: &str = "BEGIN READ ONLY";
 
 /// A connection with a transaction of the read's own, which is rolled back when it is dropped, or with somebody's.
 pub(crate) enum Held<'c, C: AuditDsl> {
@@ -25,7 +24,7 @@ impl<'c, C: AuditDsl> Held<'c, C> {
         if wire::in_transaction(conn).await? {
             return Ok(Self::Within(conn));
         }
-        Ok(Self::Own(Guarded::begin(conn, BEGIN_READING).await?))
+        Ok(Self::Own(Guarded::begin(conn, BEGIN_READ).await?))
     }
 
     pub(crate) fn connection(&mut self) -> &mut C {
