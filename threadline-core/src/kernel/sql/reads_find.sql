@@ -59,20 +59,19 @@ BEGIN
         LOOP
             lap := CASE WHEN is_all THEN low ELSE greatest(low, times[used] + greatest(interval '1 day', (times[1] - times[used]) / 2)) END;
             EXIT WHEN lap >= high;
-            EXECUTE format('SELECT array_agg(c.*) FROM (SELECT c.* FROM @schema@.audit_changes AS c WHERE c.transaction_id = ANY ($2) AND c.captured_at >= %L AND c.captured_at > %L AND c.captured_at <= %L AND %s LIMIT 5001) AS c',
-                times[used] - interval '1 day', lap, high, on_change) INTO rows USING params, ids[1:used];
-            EXIT WHEN coalesce(cardinality(rows), 0) <= 5000;
-            -- Large transactions: fewer of them.
-            IF used <= 2 THEN
-                EXECUTE format('SELECT array_agg(c.*) FROM (SELECT c.* FROM @schema@.audit_changes AS c WHERE c.transaction_id = ANY ($2) AND c.captured_at > %L AND c.captured_at <= %L AND %s ORDER BY c.captured_at DESC, c.id DESC LIMIT %s) AS c',
-                    lap, high, on_change, left_over) INTO rows USING params, ids[1:used];
-                EXIT;
-            END IF;
+            -- Of one or two transactions, however large, the newest; of more, all, unless they turn out to be large.
+            EXECUTE format('SELECT array_agg(c.*) FROM (SELECT c.* FROM @schema@.audit_changes AS c WHERE c.transaction_id = ANY ($2) AND c.captured_at >= %L AND c.captured_at > %L AND c.captured_at <= %L AND %s %s) AS c',
+                times[used] - interval '1 day', lap, high, on_change,
+                CASE WHEN used <= 2 THEN format('ORDER BY c.captured_at DESC, c.id DESC LIMIT %s', left_over) ELSE 'LIMIT 2001' END)
+                INTO rows USING params, ids[1:used];
+            EXIT WHEN used <= 2 OR coalesce(cardinality(rows), 0) <= 2000;
             used := greatest(used / 8, 2);
             is_all := false;
         END LOOP;
         IF lap < high THEN
             RETURN QUERY SELECT r.* FROM unnest(rows) AS r ORDER BY r.captured_at DESC, r.id DESC LIMIT left_over;
+            GET DIAGNOSTICS step_count = ROW_COUNT;
+            batch := least(batch * 2, 512);
         ELSIF batch < 256 THEN
             batch := 256;
             CONTINUE;
@@ -81,11 +80,11 @@ BEGIN
             lap := greatest(low, least(times[used], high - greatest(times[1] - times[used], interval '1 microsecond')));
             RETURN QUERY EXECUTE format('SELECT c.* FROM @schema@.audit_changes AS c WHERE c.captured_at > %L AND c.captured_at <= %L AND %s ORDER BY c.captured_at DESC, c.id DESC LIMIT %s',
                 lap, high, on_both, left_over) USING params;
+            GET DIAGNOSTICS step_count = ROW_COUNT;
+            batch := least(batch * 2, 16384);
         END IF;
-        GET DIAGNOSTICS step_count = ROW_COUNT;
         left_over := left_over - step_count;
         high := lap;
-        batch := batch * 2;
     END LOOP;
     IF search IS NOT NULL AND NOT few THEN
         RETURN;
