@@ -156,3 +156,67 @@ fn a_transaction_that_waited_sorts_after_the_one_it_waited_for() {
     assert!(lines[1].contains(r#"after {"v": "first""#), "{lines:?}");
     assert!(lines[2].contains(r#"after {"v": "first, second""#), "{lines:?}");
 }
+
+/// What the clock would have left behind, had the last capture been on the day before.
+const NIGHT_PASSES: &str = "SELECT set_config('threadline.clock', (extract(epoch FROM now() - interval '1 day') * 1000000)::int8::text, true);";
+
+#[test]
+fn no_audit_transaction_has_changes_of_two_days() {
+    let (_database, mut session) = database_with(TABLE);
+    session.run(&format!(
+        "BEGIN; {CONTEXT} INSERT INTO t VALUES (1); INSERT INTO t VALUES (2); {NIGHT_PASSES} INSERT INTO p VALUES (3); INSERT INTO t VALUES (4);
+         {NIGHT_PASSES} INSERT INTO p VALUES (5); TRUNCATE t; CREATE TEMPORARY TABLE first AS SELECT threadline.transaction_id() AS id; COMMIT"
+    ));
+    assert_eq!(
+        session.column("SELECT transaction_id - min(transaction_id) OVER () FROM threadline.audit_changes ORDER BY id"),
+        ["0", "0", "1", "1", "2", "2"]
+    );
+    assert_eq!(
+        session.column("SELECT DISTINCT actor_ref ->> 'id' FROM threadline.audit_transactions"),
+        ["ann"],
+        "each day's row says who"
+    );
+    assert_eq!(
+        session.value("SELECT (SELECT id FROM first) = min(id) FROM threadline.audit_transactions"),
+        "t",
+        "the first of them names the whole"
+    );
+    is_consistent(&mut session);
+}
+
+#[test]
+fn a_nested_context_and_a_savepoint_across_midnight_keep_their_own() {
+    let (_database, mut session) = database_with(TABLE);
+    session.run(&format!(
+        "BEGIN; {CONTEXT} INSERT INTO t VALUES (1); CREATE TEMPORARY TABLE outside AS SELECT threadline.enter_context('{{\"type\":\"user\",\"id\":\"bob\"}}', '') AS c;
+         INSERT INTO t VALUES (2); SAVEPOINT s; {NIGHT_PASSES} INSERT INTO t VALUES (3); ROLLBACK TO s; INSERT INTO t VALUES (4);
+         {NIGHT_PASSES} INSERT INTO t VALUES (5); SELECT threadline.leave_context(c) FROM outside; INSERT INTO t VALUES (6); COMMIT"
+    ));
+    assert_eq!(
+        session.column(
+            "SELECT format('%s %s %s', c.table_pk ->> 'id', t.actor_ref ->> 'id', dense_rank() OVER (ORDER BY t.id)) FROM threadline.audit_changes c
+             JOIN threadline.audit_transactions t ON t.id = c.transaction_id ORDER BY c.id"
+        ),
+        ["1 ann 1", "2 bob 2", "4 bob 2", "5 bob 3", "6 ann 4"]
+    );
+    is_consistent(&mut session);
+}
+
+#[test]
+fn the_first_action_covers_the_days_before_it_too() {
+    let (_database, mut session) = database_with(TABLE);
+    let act = |name: &str| format!("SELECT threadline.record_action('{{\"name\":\"{name}\"}}');");
+    session.run(&format!(
+        "BEGIN; {CONTEXT} INSERT INTO t VALUES (1); {NIGHT_PASSES} INSERT INTO t VALUES (2); {} INSERT INTO t VALUES (3);
+         {NIGHT_PASSES} INSERT INTO t VALUES (4); {} INSERT INTO t VALUES (5); COMMIT",
+        act("first"), act("second")
+    ));
+    assert_eq!(
+        session.column(
+            "SELECT format('%s %s', c.table_pk ->> 'id', a.name) FROM threadline.audit_changes c JOIN threadline.audit_transactions t ON t.id = c.transaction_id
+             JOIN threadline.audit_actions a ON a.id = t.action_id ORDER BY c.id"
+        ),
+        ["1 first", "2 first", "3 first", "4 first", "5 second"]
+    );
+    assert_eq!(session.value("SELECT count(*) FROM threadline.audit_transactions"), "4");
+}

@@ -33,12 +33,13 @@ BEGIN
         || E'\n    mark pg_catalog.text := pg_catalog.concat(pg_catalog.pg_current_xact_id()::pg_catalog.text, '' '', pg_catalog.hashtextextended(pg_catalog.concat('
         || E'\n        pg_catalog.current_setting(''threadline.actor_ref'', true), E''\\n'', pg_catalog.current_setting(''threadline.context'', true)), 0)::pg_catalog.text,'
         || E'\n        ''/'', pg_catalog.current_setting(' || quote_literal(@action_setting@) || ', true), '' '');'
-        || E'\n    state pg_catalog.text := pg_catalog.current_setting(' || quote_literal(@tx_setting@) || ', true);'
         || E'\n    xid pg_catalog.xid8 := pg_catalog.pg_current_xact_id();'
-        || E'\n    tx pg_catalog.int8 := CASE WHEN pg_catalog.starts_with(state, mark) THEN pg_catalog.split_part(state, '' '', 3)::pg_catalog.int8 END;'
         -- The first capture of a transaction has no other to come after.
         || E'\n    at pg_catalog.timestamptz := CASE WHEN pg_catalog.concat(pg_catalog.current_setting(''threadline.clock'', true)) OPERATOR(pg_catalog.=) '''' AND pg_catalog.pg_trigger_depth() OPERATOR(pg_catalog.<=) 1'
         || E'\n        THEN pg_catalog.clock_timestamp() ELSE @schema@.next_instant() END;'
+        -- After the clock, which can end the state with the day.
+        || E'\n    state pg_catalog.text := pg_catalog.current_setting(' || quote_literal(@tx_setting@) || ', true);'
+        || E'\n    tx pg_catalog.int8 := CASE WHEN pg_catalog.starts_with(state, mark) THEN pg_catalog.split_part(state, '' '', 3)::pg_catalog.int8 END;'
         || E'\n    ignored pg_catalog.text;'
         || E'\n    count pg_catalog.int8;'
         || E'\n    altered pg_catalog.bool;'

@@ -15,7 +15,8 @@ $body$;
 
 -- Reads the clock for one capture call: strictly later than the call before it in this transaction, even when the
 -- clock steps back (by up to a day: more can only be a forged setting). Called within another trigger, it first
--- reserves earlier instants for the outer statements whose AFTER triggers led here.
+-- reserves earlier instants for the outer statements whose AFTER triggers led here. When a UTC day has begun since the
+-- call before, the audit transactions opened so far are closed: see close_day.
 CREATE FUNCTION @schema@.next_instant() RETURNS timestamptz
 LANGUAGE plpgsql AS $body$
 DECLARE
@@ -26,9 +27,10 @@ DECLARE
     last_us pg_catalog.int8;
     slot pg_catalog.text;
 BEGIN
-    -- Nearly always: in nobody's trigger, and later than the call before.
+    -- Nearly always: in nobody's trigger, later than the call before, and on the same day.
     IF pg_catalog.pg_trigger_depth() OPERATOR(pg_catalog.<=) 1
-       AND (pg_catalog.concat(setting) OPERATOR(pg_catalog.=) '' OR setting::pg_catalog.int8 OPERATOR(pg_catalog.<) us) THEN
+       AND (pg_catalog.concat(setting) OPERATOR(pg_catalog.=) '' OR (setting::pg_catalog.int8 OPERATOR(pg_catalog.<) us
+            AND setting::pg_catalog.int8 OPERATOR(pg_catalog./) 86400000000 OPERATOR(pg_catalog.=) (us OPERATOR(pg_catalog./) 86400000000))) THEN
         setting := pg_catalog.set_config('threadline.clock', us::pg_catalog.text, true);
         RETURN instant;
     END IF;
@@ -37,6 +39,9 @@ BEGIN
         last_us := setting::pg_catalog.int8;
         IF last_us OPERATOR(pg_catalog.>=) us AND last_us OPERATOR(pg_catalog.-) us OPERATOR(pg_catalog.<) 86400000000 THEN
             us := last_us OPERATOR(pg_catalog.+) 1;
+        END IF;
+        IF last_us OPERATOR(pg_catalog./) 86400000000 OPERATOR(pg_catalog.<>) (us OPERATOR(pg_catalog./) 86400000000) THEN
+            PERFORM @schema@.close_day();
         END IF;
     END IF;
     IF pg_catalog.pg_trigger_depth() OPERATOR(pg_catalog.>) 1 THEN

@@ -75,8 +75,8 @@ LANGUAGE sql STABLE AS $body$
         '/', pg_catalog.current_setting(@action_setting@, true), ' ')
 $body$;
 
--- The units this transaction has opened so far, oldest first: '<xid> <digest>/<action>=<id>=<ctid> ..'.
--- Empty when the setting belongs to another transaction.
+-- The units this transaction has opened so far, oldest first: '<xid> <digest>/<action>=<id>=<ctid> ..'. A unit of a day
+-- that is over has a ! before it. Empty when the setting belongs to another transaction.
 CREATE FUNCTION @schema@.opened_units() RETURNS text
 LANGUAGE sql STABLE AS $body$
     SELECT CASE WHEN pg_catalog.starts_with(units, this_xid) THEN units ELSE this_xid END
@@ -91,6 +91,15 @@ LANGUAGE sql IMMUTABLE AS $body$
         pg_catalog.split_part(pg_catalog.split_part(pg_catalog.substr(units,
             pg_catalog.strpos(units, ' ' OPERATOR(pg_catalog.||) prefix) OPERATOR(pg_catalog.+) 1), ' ', 1), '=', 2)::pg_catalog.int8 END
 $body$;
+
+-- Closes the units opened so far: what comes after midnight (UTC) opens its own. So no audit transaction has changes of
+-- two days, and whoever reads by what it says knows within which day of its first change to look for the others.
+CREATE FUNCTION @schema@.close_day() RETURNS void
+LANGUAGE plpgsql AS $body$
+BEGIN
+    PERFORM pg_catalog.set_config(@units_setting@, pg_catalog.regexp_replace(@schema@.opened_units(), ' ([^! ])', ' !\1', 'g'), true),
+            pg_catalog.set_config(@tx_setting@, '', true);
+END $body$;
 
 -- The row that groups the changes of the current unit of work, found or made. Capture calls it for the first change of
 -- a unit; every later statement reads the id out of the setting. Rolling back to a savepoint undoes the settings
@@ -147,11 +156,11 @@ BEGIN
 END $body$;
 
 -- The audit transaction that the current context opened in this database transaction; NULL when it captured nothing.
--- A context with several actions has a row for each: the first is returned.
+-- A context with several actions, or of several days, has a row for each: the first is returned.
 CREATE FUNCTION @schema@.transaction_id() RETURNS bigint
 LANGUAGE sql STABLE SECURITY DEFINER AS $body$
     SELECT CASE WHEN pg_catalog.pg_current_xact_id_if_assigned() IS NOT NULL THEN
-        @schema@.find_unit(@schema@.opened_units(),
+        @schema@.find_unit(pg_catalog.replace(@schema@.opened_units(), '!', ''),
             pg_catalog.split_part(pg_catalog.split_part(@schema@.transaction_mark(), ' ', 2), '/', 1) OPERATOR(pg_catalog.||) '/') END
 $body$;
 
@@ -205,7 +214,6 @@ DECLARE
     mark text := @schema@.transaction_mark();
     units text := @schema@.opened_units();
     unit text := split_part(mark, ' ', 2);
-    earlier bigint;
     place text;
     moved tid;
 BEGIN
@@ -239,16 +247,20 @@ BEGIN
         coalesce(action ->> 'request_id', who.context ->> 'request_id'),
         coalesce(action ->> 'job_id', who.context ->> 'job_id'), clock_timestamp())
     RETURNING id INTO new_id;
-    earlier := @schema@.find_unit(units, split_part(unit, '/', 1) || '/=');
-    IF split_part(unit, '/', 2) = '' AND earlier IS NOT NULL THEN
-        -- By its place, not by an index: an index scan would predicate-lock pages that every other transaction writes.
-        -- occurred_at does not precede the transaction (but for a clock that steps back): older partitions stay out.
-        place := split_part(substr(units || ' ', strpos(units || ' ', format(' %s/=%s=', split_part(unit, '/', 1), earlier)) + 1), ' ', 1);
-        UPDATE @schema@.audit_transactions SET action_id = new_id
-        WHERE ctid = split_part(place, '=', 3)::tid AND id = earlier AND action_id IS NULL AND occurred_at >= transaction_timestamp() - interval '1 day'
-        RETURNING ctid INTO STRICT moved;
-        PERFORM set_config(@units_setting@,
-            rtrim(replace(units || ' ', ' ' || place || ' ', format(' %s/%s:%s=%s=%s ', split_part(unit, '/', 1), this_xid, new_id, earlier, moved))), true);
+    IF split_part(unit, '/', 2) = '' THEN
+        -- More than one when midnight lies between them.
+        FOREACH place IN ARRAY string_to_array(units, ' ') LOOP
+            CONTINUE WHEN NOT starts_with(ltrim(place, '!'), split_part(unit, '/', 1) || '/=');
+            -- By its place, not by an index: an index scan would predicate-lock pages that every other transaction writes.
+            -- occurred_at does not precede the transaction (but for a clock that steps back): older partitions stay out.
+            UPDATE @schema@.audit_transactions SET action_id = new_id
+            WHERE ctid = split_part(place, '=', 3)::tid AND id = split_part(place, '=', 2)::bigint AND action_id IS NULL
+              AND occurred_at >= transaction_timestamp() - interval '1 day'
+            RETURNING ctid INTO STRICT moved;
+            units := rtrim(replace(units || ' ', ' ' || place || ' ',
+                format(' %s/%s:%s=%s=%s ', split_part(place, '/', 1), this_xid, new_id, split_part(place, '=', 2), moved)));
+            PERFORM set_config(@units_setting@, units, true);
+        END LOOP;
     END IF;
     PERFORM set_config(@action_setting@, this_xid || ':' || new_id, true);
     RETURN new_id;
