@@ -244,3 +244,41 @@ fn a_type_renamed_or_extended_is_still_captured() {
         }
     }
 }
+
+#[test]
+fn alterations_between_the_statements_of_one_transaction_are_seen() {
+    for table in ["t", "p"] {
+        let of = |sql: &str| sql.replace('@', table);
+        let (_database, mut session) = database_with(TABLES);
+        session.run(&of("INSERT INTO @ (id) VALUES (1)"));
+        records(
+            &mut session,
+            // In one message, and once more out of a function: nothing tells the statements apart but their triggers.
+            &of("BEGIN; UPDATE @ SET b = 1; ALTER TABLE @ ADD c int DEFAULT 3; UPDATE @ SET b = 2; ALTER TABLE @ RENAME a TO z; UPDATE @ SET z = 'x';
+                DO $$ BEGIN UPDATE @ SET b = 3; ALTER TABLE @ ADD d int DEFAULT 4; UPDATE @ SET b = 4; ALTER TABLE @ DROP c; UPDATE @ SET d = 5; END $$; COMMIT"),
+            &[
+                &of(r#"update @ {"id": 1} after {"a": null, "b": 1, "id": 1} fields b from {"b": null}"#),
+                &of(r#"update @ {"id": 1} after {"a": null, "b": 2, "c": 3, "id": 1} fields b from {"b": 1}"#),
+                &of(r#"update @ {"id": 1} after {"b": 2, "c": 3, "z": "x", "id": 1} fields z from {"z": null}"#),
+                &of(r#"update @ {"id": 1} after {"b": 3, "c": 3, "z": "x", "id": 1} fields b from {"b": 2}"#),
+                &of(r#"update @ {"id": 1} after {"b": 4, "c": 3, "d": 4, "z": "x", "id": 1} fields b from {"b": 3}"#),
+                &of(r#"update @ {"id": 1} after {"b": 4, "d": 5, "z": "x", "id": 1} fields d from {"d": 4}"#),
+            ],
+        );
+    }
+}
+
+#[test]
+fn a_partition_written_by_name_after_its_parent_is_looked_at_itself() {
+    let (_database, mut session) = database_with(TABLES);
+    records(
+        &mut session,
+        "BEGIN; INSERT INTO p (id) VALUES (1); ALTER TABLE p ADD c int; INSERT INTO p1 (id, c) VALUES (2, 2); WITH x AS (INSERT INTO p1 (id, c) VALUES (3, 3)) UPDATE p SET c = 1 WHERE id = 1; COMMIT",
+        &[
+            r#"insert p {"id": 1} after {"a": null, "b": null, "id": 1}"#,
+            r#"insert p {"id": 2} after {"a": null, "b": null, "c": 2, "id": 2}"#,
+            r#"update p {"id": 1} after {"a": null, "b": null, "c": 1, "id": 1} fields c from {"c": null}"#,
+            r#"insert p {"id": 3} after {"a": null, "b": null, "c": 3, "id": 3}"#,
+        ],
+    );
+}

@@ -23,6 +23,7 @@ const STEPS: &[Step] = &[
             include_str!("sql/capture_columns.sql"),
             include_str!("sql/capture_policy.sql"),
             include_str!("sql/capture_order.sql"),
+            include_str!("sql/capture_row.sql"),
             include_str!("sql/capture_statement.sql"),
             include_str!("sql/capture_enable.sql"),
         ],

@@ -121,6 +121,55 @@ EXCEPTION WHEN undefined_column OR undefined_object OR undefined_table OR invali
     RETURN false;
 END $body$;
 
+-- The columns with their types as the catalog shows them, in one line. Types of the owner's by name and base: a number
+-- means nothing after a restore. In PL/pgSQL, which keeps the plan for the session.
+CREATE FUNCTION @schema@.column_list(target oid) RETURNS text
+LANGUAGE plpgsql STABLE AS $body$
+BEGIN
+    RETURN (SELECT pg_catalog.string_agg(pg_catalog.concat(a.attname, ' ', CASE WHEN a.atttypid OPERATOR(pg_catalog.<) 16384 THEN a.atttypid::pg_catalog.text ELSE @schema@.type_label(a.atttypid) END), ', ' ORDER BY a.attnum)
+        FROM pg_catalog.pg_attribute AS a WHERE a.attrelid OPERATOR(pg_catalog.=) target AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped);
+END $body$;
+
+-- True while `root`, of which a row of `leaf` was written, has the columns that its capture function was generated for.
+-- Beyond READ COMMITTED the snapshot can be older than the table: once per transaction, which keeps the table locked from
+-- here on, the exact look.
+CREATE FUNCTION @schema@.has_columns(root oid, leaf oid, columns text, shape text) RETURNS boolean
+LANGUAGE plpgsql AS $body$
+DECLARE
+    looked pg_catalog.text := pg_catalog.concat('threadline.looked_', leaf);
+BEGIN
+    IF @schema@.column_list(root) OPERATOR(pg_catalog.<>) columns THEN
+        RETURN false;
+    END IF;
+    IF pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.<>) 'read committed'
+       AND pg_catalog.concat(pg_catalog.current_setting(looked, true)) OPERATOR(pg_catalog.<>) pg_catalog.pg_current_xact_id()::pg_catalog.text THEN
+        IF @schema@.table_shape(root::pg_catalog.regclass) OPERATOR(pg_catalog.<>) shape THEN
+            RETURN false;
+        END IF;
+        PERFORM pg_catalog.set_config(looked, pg_catalog.pg_current_xact_id()::pg_catalog.text, true);
+    END IF;
+    RETURN true;
+END $body$;
+
+-- BEFORE STATEMENT of a table captured row by row: looks at its columns once. They stay as they are until the statement
+-- is over, because nothing alters a table that a statement is using. A statement that names a partition does not come by
+-- here, nor does one of an inheritance parent: then each row is looked at.
+CREATE FUNCTION @schema@.shape_begin() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER AS $body$
+BEGIN
+    PERFORM pg_catalog.set_config(pg_catalog.concat('threadline.shape_', pg_catalog.pg_trigger_depth(), '_', TG_RELID),
+        CASE WHEN @schema@.has_columns(TG_RELID, TG_RELID, TG_ARGV[0], TG_ARGV[1]) THEN 'same' ELSE '' END, true);
+    RETURN NULL;
+END $body$;
+
+-- AFTER STATEMENT: the next one may meet another table.
+CREATE FUNCTION @schema@.shape_end() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER AS $body$
+BEGIN
+    PERFORM pg_catalog.set_config(pg_catalog.concat('threadline.shape_', pg_catalog.pg_trigger_depth(), '_', TG_RELID), '', true);
+    RETURN NULL;
+END $body$;
+
 -- Where the keys of a table lie among all key hashes: 2^32 values from here on belong to it, so one index finds the
 -- changes of a key and of a rarely changed table. The name goes in with its length, not quoted: quoting follows a setting.
 CREATE FUNCTION @schema@.table_hash(table_schema text, table_name text) RETURNS bigint

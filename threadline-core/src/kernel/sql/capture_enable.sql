@@ -56,26 +56,19 @@ BEGIN
     END IF;
     IF row_level THEN
         -- Static text is safe only while every column has the type it was written for. First by the catalog, for the
-        -- partitioned table, so that an altered one goes the generic way; then by the types NEW and OLD really have,
-        -- because a snapshot of the catalog can be older than the table.
+        -- partitioned table, so that an altered one goes the generic way: once per statement where shape_begin could look,
+        -- else for each row. Then by the types NEW and OLD really have, because a snapshot of the catalog can be older than
+        -- the table.
         SELECT string_agg(CASE WHEN c.type_id < 16384
                 THEN format('pg_catalog.pg_typeof(capture.changed_row.%I)::pg_catalog.oid OPERATOR(pg_catalog.=) %s', c.name, c.type_id)
                 -- A type of the owner's by name and base: its number means nothing after a restore.
                 ELSE format('coalesce(@schema@.type_label(pg_catalog.pg_typeof(capture.changed_row.%I)::pg_catalog.oid), '''') OPERATOR(pg_catalog.=) %L', c.name, @schema@.type_label(c.type_id)) END,
             E'\n            AND ' ORDER BY c.ordinal)
         INTO column_checks FROM @schema@.table_columns(target) c WHERE @schema@.type_route(c.type_id) <> 'text';
-        body := replace(body, E'\nBEGIN', E'\n    changed_row pg_catalog.record;\n    root pg_catalog.oid := coalesce(pg_catalog.pg_partition_root(TG_RELID)::pg_catalog.oid, TG_RELID);\nBEGIN');
+        body := replace(body, E'\nBEGIN', E'\n    pk pg_catalog.jsonb;\n    previous_pk pg_catalog.jsonb;\n    image pg_catalog.jsonb;\n    changed_fields pg_catalog.text[];\n    changed_from pg_catalog.jsonb;\n    differs pg_catalog.bool[];\n    changed_row pg_catalog.record;\n    root pg_catalog.oid := coalesce(pg_catalog.pg_partition_root(TG_RELID)::pg_catalog.oid, TG_RELID);\nBEGIN');
         body := body || E'\n    IF TG_OP OPERATOR(pg_catalog.=) ''DELETE'' THEN\n        capture.changed_row := OLD;\n    ELSE\n        capture.changed_row := NEW;\n    END IF;'
-            || E'\n    capture.altered := (SELECT pg_catalog.string_agg(pg_catalog.concat(a.attname, '' '', CASE WHEN a.atttypid OPERATOR(pg_catalog.<) 16384 THEN a.atttypid::pg_catalog.text ELSE @schema@.type_label(a.atttypid) END), '', '' ORDER BY a.attnum) FROM pg_catalog.pg_attribute AS a'
-            || E'\n        WHERE a.attrelid OPERATOR(pg_catalog.=) capture.root AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped)'
-            || format(E'\n        OPERATOR(pg_catalog.<>) %L;', (SELECT string_agg(concat(a.attname, ' ', CASE WHEN a.atttypid < 16384 THEN a.atttypid::text ELSE @schema@.type_label(a.atttypid) END), ', ' ORDER BY a.attnum)
-                FROM pg_attribute a WHERE a.attrelid = target AND a.attnum > 0 AND NOT a.attisdropped))
-            -- Beyond READ COMMITTED the snapshot can be older than the table: once per transaction, which keeps the table
-            -- locked from here on, the exact look.
-            || E'\n    IF NOT capture.altered AND pg_catalog.current_setting(''transaction_isolation'') OPERATOR(pg_catalog.<>) ''read committed'''
-            || E'\n       AND pg_catalog.concat(pg_catalog.current_setting(pg_catalog.concat(''threadline.looked_'', TG_RELID), true)) OPERATOR(pg_catalog.<>) capture.xid::pg_catalog.text THEN'
-            || format(E'\n        capture.altered := @schema@.table_shape(capture.root::pg_catalog.regclass) OPERATOR(pg_catalog.<>) %L;', @schema@.table_shape(target))
-            || E'\n        IF NOT capture.altered THEN\n            PERFORM pg_catalog.set_config(pg_catalog.concat(''threadline.looked_'', TG_RELID), capture.xid::pg_catalog.text, true);\n        END IF;\n    END IF;'
+            || E'\n    capture.altered := pg_catalog.concat(pg_catalog.current_setting(pg_catalog.concat(''threadline.shape_'', pg_catalog.pg_trigger_depth(), ''_'', capture.root), true)) OPERATOR(pg_catalog.<>) ''same'''
+            || format(E'\n        AND NOT @schema@.has_columns(capture.root, TG_RELID, %L, %L);', @schema@.column_list(target), @schema@.table_shape(target))
             || CASE WHEN column_checks IS NULL THEN '' ELSE
                E'\n    IF NOT capture.altered THEN\n        capture.altered := NOT (' || column_checks || E');\n    END IF;' END;
     END IF;
@@ -84,9 +77,9 @@ BEGIN
         generic_statement := format(E'capture.saved := @schema@.pin_settings();\n        EXECUTE @schema@.capture_statement(TG_RELID, %L, %L, %L, %L, %L, true)\n            USING capture.tx, capture.mark, capture.xid, capture.at%s;\n        PERFORM @schema@.restore_settings(capture.saved);',
             each_op, policy, table_schema, table_name, CASE WHEN row_level THEN 'row' ELSE 'transition' END, CASE WHEN row_level THEN ', NEW, OLD' ELSE '' END);
         IF row_level THEN
-            body := body || format(E'\n    %s TG_OP OPERATOR(pg_catalog.=) %L THEN\n    IF capture.altered THEN\n        %s\n    ELSE\n%s;\n    END IF;',
+            body := body || format(E'\n    %s TG_OP OPERATOR(pg_catalog.=) %L THEN\n    IF capture.altered THEN\n        %s\n    ELSE%s\n    END IF;',
                 CASE WHEN each_op = 'insert' THEN 'IF' ELSE 'ELSIF' END, upper(each_op), generic_statement,
-                @schema@.capture_statement(target, each_op, policy, table_schema, table_name, 'row', false, stem));
+                @schema@.capture_row(target, each_op, policy, table_schema, table_name));
         ELSE
             IF each_op = 'update' THEN
                 -- The shape is checked where the rows are counted, which has to be done anyway. One row is the common case
@@ -251,7 +244,9 @@ BEGIN
             label, stem || '_insert', stem || '_update', stem || '_delete');
     ELSE
         -- A leading space sorts before any other name: a row is captured before what its host triggers do.
-        script := script || format(E'CREATE TRIGGER " 00_@prefix@_row" AFTER INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW EXECUTE FUNCTION @schema@.%I();\n', label, stem || '_row');
+        script := script || format(E'CREATE TRIGGER " 00_@prefix@_row" AFTER INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW EXECUTE FUNCTION @schema@.%I();\n', label, stem || '_row')
+            || format(E'CREATE TRIGGER "00_@prefix@_shape_begin" BEFORE INSERT OR UPDATE OR DELETE ON %s FOR EACH STATEMENT EXECUTE FUNCTION @schema@.shape_begin(%L, %L);\n', label, @schema@.column_list(target), @schema@.table_shape(target))
+            || format(E'CREATE TRIGGER "00_@prefix@_shape_end" AFTER INSERT OR UPDATE OR DELETE ON %s FOR EACH STATEMENT EXECUTE FUNCTION @schema@.shape_end();\n', label);
     END IF;
     -- The root speaks for its partitions; each existing partition refuses or records a TRUNCATE of it alone.
     IF complete ->> 'truncate' = 'event' THEN

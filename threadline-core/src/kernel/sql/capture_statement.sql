@@ -1,10 +1,10 @@
 -- The statement that records the changes of one operation: the only place where rows become trail.
 
 -- source  'transition'  the transition tables of a statement trigger
---         'row'         NEW and OLD of a row trigger
+--         'row'         NEW and OLD of a row trigger; always fresh, capture_row makes the text for generated functions
 -- fresh   false: text for a generated function; it speaks the function's variables and must survive columns that are
 --         dropped, renamed or retyped later: of INSERT and DELETE each column has a stand-in, and has_shape switches the
---         whole statement off; of UPDATE and of row triggers the text is not even parsed before the shape was checked.
+--         whole statement off; of UPDATE the text is not even parsed before the shape was checked.
 --         true: text for EXECUTE right now, with parameters $1 id of the audit transaction or NULL, $2 mark, $3 xid,
 --         $4 instant, $5 NEW, $6 OLD.
 CREATE FUNCTION @schema@.capture_statement(target regclass, op text, policy jsonb, table_schema text, table_name text,
@@ -13,16 +13,7 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $body$
 DECLARE
     lean boolean := policy ->> 'images' = 'lean';
     keys text[] := @schema@.key_columns(target);
-    -- A redacted column that is gone, or whose name now stands at another place, may live on under another name: then no
-    -- image is stored at all. Places are those of the partitioned table; its partitions number their columns their own way.
-    missing text := (SELECT string_agg(quote_ident(r.name), ', ' ORDER BY r.name) FROM (
-            SELECT jsonb_array_elements_text(policy -> 'exclude') AS name UNION SELECT jsonb_array_elements_text(policy -> 'mask')) AS r
-        -- Places can be read from a snapshot only; if the names it shows are not the real ones, it is too old.
-        WHERE (SELECT array_agg(c.name ORDER BY c.ordinal) FROM @schema@.table_columns(target) c) IS DISTINCT FROM (SELECT array_agg(a.attname::text ORDER BY a.attnum)
-                FROM pg_attribute a WHERE a.attrelid = target AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated <> 'v')
-           OR r.name NOT IN (SELECT c.name FROM @schema@.table_columns(target) c)
-           OR (policy ? 'places' AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = coalesce(pg_partition_root(target), target)
-               AND a.attname = r.name AND NOT a.attisdropped AND a.attnum = (policy -> 'places' ->> r.name)::integer)));
+    missing text := @schema@.missing_redacted(target, policy);
     image_fields text := '';      -- "name" expressions of the stored image
     stand_ins text := '';         -- NULLs that take the place of columns that vanish
     raw_old text := '';
@@ -50,8 +41,8 @@ DECLARE
     exact boolean := @schema@.sees_row_type(target);
     pinned text;
     mask_literal text := format('%L::pg_catalog.text', policy ->> 'mask_placeholder');
-    new_prefix text := CASE WHEN source = 'row' THEN CASE WHEN fresh THEN '($5).' ELSE 'NEW.' END ELSE '' END;
-    old_prefix text := CASE WHEN source = 'row' THEN CASE WHEN fresh THEN '($6).' ELSE 'OLD.' END ELSE '' END;
+    new_prefix text := CASE source WHEN 'row' THEN '($5).' ELSE '' END;
+    old_prefix text := CASE source WHEN 'row' THEN '($6).' ELSE '' END;
     from_new text := CASE source WHEN 'transition' THEN E'\n            FROM new_rows' ELSE '' END;
     from_old text := CASE source WHEN 'transition' THEN E'\n            FROM old_rows' ELSE '' END;
     lateral_open text := '';
@@ -63,15 +54,7 @@ DECLARE
         ELSE 'coalesce(capture.tx, (SELECT @schema@.open_transaction(capture.mark, capture.at))), capture.xid, capture.at' END;
     withheld text := CASE WHEN missing IS NULL THEN 'NULL' ELSE format('%L', 'redacted column gone: ' || missing) END;
 BEGIN
-    FOR col IN
-        SELECT c.name, c.type_id, policy -> 'mask' ? c.name AS masked, policy -> 'except_columns' ? c.name AS excepted,
-               c.name = ANY (keys) AS is_key,
-               -- Where the row type cannot be seen, a type with a name of its own cannot be pinned either: as text.
-               CASE WHEN fresh AND NOT exact AND c.type_id >= 16384 THEN 'text' ELSE @schema@.type_route(c.type_id) END AS route
-        FROM @schema@.table_columns(target) c
-        WHERE NOT policy -> 'exclude' ? c.name
-        -- The order in which jsonb keeps its keys: sorting what is sorted is cheap.
-        ORDER BY octet_length(c.name), c.name COLLATE "C"
+    FOR col IN SELECT * FROM @schema@.stored_columns(target, policy, fresh AND NOT exact)
     LOOP
         n := n + 1;
         slot := CASE WHEN n = 1 THEN '' ELSE ', ' END;
