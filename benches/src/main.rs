@@ -81,6 +81,9 @@ fn run(options: &Options) -> Result<()> {
         ("amount", format!("{} transactions (a to d), {} rows (e to g)", amount.transactions, amount.rows)),
         ("context", format!("{:?}", options.context).to_lowercase()),
     ];
+    if options.partitioned {
+        setting.push(("table", "in two partitions".to_owned()));
+    }
     if !options.without.is_empty() {
         setting.push(("without", options.without.join(", ")));
     }
@@ -148,8 +151,11 @@ fn variants(options: &Options) -> Vec<Variant> {
         }
         variants.push(own);
     }
-    for variant in variants.iter_mut().filter(|variant| variant.is_threadline()) {
-        variant.alterations = options.without.iter().map(|index| drop_index(index)).collect();
+    for variant in &mut variants {
+        variant.partitioned = options.partitioned;
+        if variant.is_threadline() {
+            variant.alterations = options.without.iter().map(|index| drop_index(index)).collect();
+        }
     }
     variants
 }

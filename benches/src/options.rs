@@ -46,6 +46,10 @@ pub(crate) struct Options {
     #[arg(long, value_enum, default_value = "request")]
     pub(crate) context: Context,
 
+    /// The audited table in two partitions, which capture follows row by row; the targets are not for it
+    #[arg(long, conflicts_with_all = ["profile", "index_costs"])]
+    pub(crate) partitioned: bool,
+
     /// Drop these indexes of the trail before the run
     #[arg(long, value_delimiter = ',', value_name = "INDEX,..")]
     pub(crate) without: Vec<String>,

@@ -57,7 +57,7 @@ impl Report {
                     if subject == 0 { format!("{}. {}", workload.letter(), workload.label()) } else { String::new() };
                 let mut row = vec![label, variant.name.clone(), figure(cost.total), figure(cost.spread)];
                 if variant.kind != Kind::Bare {
-                    let target = targets::cost(workload, variant.kind);
+                    let target = targets::cost(workload, variant);
                     row.extend([
                         figure(cost.added),
                         target.map_or_else(String::new, |target| figure(target.added)),
@@ -87,7 +87,7 @@ impl Report {
         ]);
         for growth in &self.growths {
             let variant = &self.variants[growth.subject];
-            let target = targets::stored_bytes(growth.workload, variant.kind);
+            let target = targets::stored_bytes(growth.workload, variant);
             let label = if growth.subject == 0 {
                 format!("{}. {}", growth.workload.letter(), growth.workload.label())
             } else {
@@ -126,7 +126,7 @@ impl Report {
                 if variant.is_candidate {
                     continue;
                 }
-                if let Some(target) = targets::cost(workload, variant.kind) {
+                if let Some(target) = targets::cost(workload, variant) {
                     judged += 1;
                     met += usize::from(self.samples.cost(workload, subject).multiple <= target.multiple);
                 }
@@ -143,7 +143,7 @@ impl Report {
         for workload in self.samples.workloads().iter().copied() {
             for (subject, variant) in self.variants.iter().enumerate() {
                 let cost = self.samples.cost(workload, subject);
-                let target = targets::cost(workload, variant.kind);
+                let target = targets::cost(workload, variant);
                 costs.push(json!({
                     "workload": workload.letter().to_string(),
                     "variant": variant.name,
@@ -163,7 +163,7 @@ impl Report {
             .iter()
             .map(|growth| {
                 let variant = &self.variants[growth.subject];
-                let target = targets::stored_bytes(growth.workload, variant.kind);
+                let target = targets::stored_bytes(growth.workload, variant);
                 json!({
                     "workload": growth.workload.letter().to_string(),
                     "variant": variant.name,

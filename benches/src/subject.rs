@@ -25,13 +25,23 @@ pub(crate) struct Variant {
     /// Measured beside the kernel that is judged.
     pub(crate) is_candidate: bool,
     pub(crate) context: Context,
+    /// Whether the audited table has partitions.
+    pub(crate) partitioned: bool,
     /// What is altered once the table is captured.
     pub(crate) alterations: Vec<String>,
 }
 
 impl Variant {
     pub(crate) fn new(name: impl Into<String>, kind: Kind, context: Context) -> Self {
-        Self { name: name.into(), kind, kernel: None, is_candidate: false, context, alterations: Vec::new() }
+        Self {
+            name: name.into(),
+            kind,
+            kernel: None,
+            is_candidate: false,
+            context,
+            partitioned: false,
+            alterations: Vec::new(),
+        }
     }
 
     /// Whether the kernel is installed.
@@ -74,6 +84,9 @@ impl Subject {
         let database = server.database()?;
         let mut admin = Session::open(runtime, database.url())?;
         admin.batch(include_str!("sql/items.sql"))?;
+        if variant.partitioned {
+            admin.batch(include_str!("sql/partitioned.sql"))?;
+        }
         match variant.kind {
             Kind::Bare => {}
             Kind::Classic => admin.batch(include_str!("sql/classic.sql"))?,

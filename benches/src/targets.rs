@@ -1,6 +1,7 @@
 //! What the kernel has promised to cost at most.
 
 use crate::options::Kind;
+use crate::subject::Variant;
 use crate::workload::Workload;
 
 /// The most that a workload may cost.
@@ -12,8 +13,11 @@ pub(crate) struct Target {
     pub(crate) added: f64,
 }
 
-/// The target of a workload with full or lean images, if it has one.
-pub(crate) fn cost(workload: Workload, kind: Kind) -> Option<Target> {
+/// The target of a workload with full or lean images, if it has one. There is none for a partitioned table.
+pub(crate) fn cost(workload: Workload, variant: &Variant) -> Option<Target> {
+    if variant.partitioned {
+        return None;
+    }
     let ((full, full_added), (lean, lean_added)) = match workload {
         Workload::A => ((2.5, 50.0), (2.35, 45.0)),
         Workload::B => ((2.7, 62.0), (2.5, 55.0)),
@@ -23,7 +27,7 @@ pub(crate) fn cost(workload: Workload, kind: Kind) -> Option<Target> {
         Workload::F => ((3.8, 10.0), (2.8, 6.5)),
         Workload::G => ((8.0, 7.0), (8.0, 7.0)),
     };
-    match kind {
+    match variant.kind {
         Kind::Full => Some(Target { multiple: full, added: full_added }),
         Kind::Lean => Some(Target { multiple: lean, added: lean_added }),
         Kind::Bare | Kind::Classic | Kind::Floor => None,
@@ -31,14 +35,14 @@ pub(crate) fn cost(workload: Workload, kind: Kind) -> Option<Target> {
 }
 
 /// The most bytes that a change of a bulk workload may take in the trail, indexes included.
-pub(crate) fn stored_bytes(workload: Workload, kind: Kind) -> Option<f64> {
+pub(crate) fn stored_bytes(workload: Workload, variant: &Variant) -> Option<f64> {
     let (full, lean) = match workload {
         Workload::E => (650.0, 160.0),
         Workload::F => (750.0, 220.0),
         Workload::G => (600.0, 600.0),
         _ => return None,
     };
-    match kind {
+    match variant.kind {
         Kind::Full => Some(full),
         Kind::Lean => Some(lean),
         Kind::Bare | Kind::Classic | Kind::Floor => None,
