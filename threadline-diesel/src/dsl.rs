@@ -4,6 +4,7 @@ use diesel::connection::LoadConnection;
 use diesel::pg::Pg;
 use threadline_core::{Action, ActionId, AuditContext, Outcome, RecordAction, Schema, TransactionOptions};
 
+use crate::handle::PostgresConnection;
 use crate::{AuditedTransaction, Error, Session, wire};
 
 /// Audited transactions on every connection to PostgreSQL: `PgConnection`, a pooled one, and code that is generic over
@@ -27,7 +28,8 @@ use crate::{AuditedTransaction, Error, Session, wire};
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot begin an audited transaction",
-    note = "call it on a connection of Diesel's to PostgreSQL: a `PgConnection`, or one from a pool of them",
+    label = "not a connection of Diesel's to PostgreSQL",
+    note = "it begins on a `PgConnection`, or on a connection out of a pool: `pool.get()?`",
     note = "code that is generic over the connection needs the bound `C: LoadConnection<Backend = Pg>`"
 )]
 pub trait AuditDsl: LoadConnection<Backend = Pg> {
@@ -132,4 +134,6 @@ pub trait AuditDsl: LoadConnection<Backend = Pg> {
     }
 }
 
-impl<C> AuditDsl for C where C: LoadConnection<Backend = Pg> {}
+#[diagnostic::do_not_recommend]
+#[allow(clippy::needless_maybe_sized, reason = "of a `String` it would be said that `str` has no size")]
+impl<C> AuditDsl for C where C: PostgresConnection + ?Sized {}

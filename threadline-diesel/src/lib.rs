@@ -101,6 +101,7 @@ mod dsl;
 mod entries;
 mod error;
 mod failure;
+mod handle;
 mod install;
 mod leave;
 mod macros;

@@ -13,6 +13,7 @@ use threadline_core::{
 };
 use time::OffsetDateTime;
 
+use crate::handle::PostgresConnection;
 use crate::statement::bound;
 use crate::{Entries, Error, wire};
 
@@ -35,7 +36,8 @@ use crate::{Entries, Error, wire};
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot read the trail",
-    note = "call it on a connection of Diesel's to PostgreSQL: a `PgConnection`, or one from a pool of them"
+    label = "not a connection of Diesel's to PostgreSQL",
+    note = "read on a `PgConnection`, or on a connection out of a pool: `pool.get()?`"
 )]
 pub trait Trail: LoadConnection<Backend = Pg> {
     /// Runs an operation and decodes its answer. The kernel is looked for in the schema `threadline`.
@@ -278,4 +280,6 @@ pub trait Trail: LoadConnection<Backend = Pg> {
     }
 }
 
-impl<C> Trail for C where C: LoadConnection<Backend = Pg> {}
+#[diagnostic::do_not_recommend]
+#[allow(clippy::needless_maybe_sized, reason = "of a `String` it would be said that `str` has no size")]
+impl<C> Trail for C where C: PostgresConnection + ?Sized {}

@@ -2,8 +2,9 @@
 
 use threadline_core::{Action, AuditContext, Outcome};
 
+use crate::scope::Scope;
 use crate::session::roll_back_or_trace;
-use crate::{AuditedDatabase, AuditedTransaction, Error, Session};
+use crate::{Attached, AuditedDatabase, AuditedTransaction, Error, Session};
 
 impl AuditedDatabase {
     #[doc(hidden)]
@@ -49,17 +50,46 @@ impl AuditedTransaction {
         F: AsyncFnOnce(&AuditedTransaction) -> Result<T, E>,
         E: From<Error>,
     {
-        let scope = AuditedTransaction(self.0.enter(Some(context)).await?);
-        // Before anything is captured, because then the grouping row is written with its action.
-        if let Some(action) = &action {
-            scope.record_action(action).await?;
-        }
-        match body(&scope).await {
-            Ok(value) => Ok(Outcome { value, transaction_id: scope.commit().await? }),
-            Err(error) => {
-                roll_back_or_trace(scope).await;
-                Err(error)
-            }
+        nested(&self.0, context, action.as_ref(), body).await
+    }
+}
+
+impl Attached<'_> {
+    #[doc(hidden)]
+    pub async fn __audited<T, E, F>(
+        &self,
+        context: &AuditContext,
+        action: Option<Action>,
+        body: F,
+    ) -> Result<Outcome<T>, E>
+    where
+        F: AsyncFnOnce(&AuditedTransaction) -> Result<T, E>,
+        E: From<Error>,
+    {
+        nested(self.scope(), context, action.as_ref(), body).await
+    }
+}
+
+async fn nested<T, E, F>(
+    outer: &Scope<'_>,
+    context: &AuditContext,
+    action: Option<&Action>,
+    body: F,
+) -> Result<Outcome<T>, E>
+where
+    F: AsyncFnOnce(&AuditedTransaction) -> Result<T, E>,
+    E: From<Error>,
+{
+    let scope = AuditedTransaction(outer.enter(Some(context)).await?);
+    // Before anything is captured, because then the grouping row is written with its action.
+    if let Some(action) = action {
+        scope.record_action(action).await?;
+    }
+    match body(&scope).await {
+        Ok(value) => Ok(Outcome { value, transaction_id: scope.commit().await? }),
+        Err(error) => {
+            roll_back_or_trace(scope).await;
+            Err(error)
         }
     }
 }

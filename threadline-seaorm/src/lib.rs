@@ -111,6 +111,7 @@ mod database;
 pub mod entities;
 mod error;
 mod failure;
+mod handle;
 mod install;
 mod macros;
 #[cfg(feature = "migration")]

@@ -7,8 +7,9 @@
 /// ```
 ///
 /// - The handle is an [`AuditedDatabase`](crate::AuditedDatabase), a [`Session`](crate::Session) for its options (the
-///   context given here is the one that counts), or an [`AuditedTransaction`](crate::AuditedTransaction): then the block is
-///   a [nested scope](crate::AuditedTransaction::nested) under that context.
+///   context given here is the one that counts), or an [`AuditedTransaction`](crate::AuditedTransaction) or what
+///   [`attach`](crate::attach()) returns: then the block is a [nested scope](crate::AuditedTransaction::nested) under that
+///   context.
 /// - The context is an [`AuditContext`](threadline_core::AuditContext), or a reference to one.
 /// - The options are an [`Action`](threadline_core::Action)'s: `action` names it, and `status`, `verb`, `category`,
 ///   `reason`, `comment`, `correlation_id`, `request_id`, `job_id` and `actor` say more. The action is recorded before

@@ -1,13 +1,12 @@
 //! Beginning an audited transaction on a plain pool or connection.
 
-use std::future::{Future, Pending, pending};
+use std::future::Future;
 use std::sync::Arc;
 
 use sqlx::{PgConnection, PgPool};
-use threadline_core::{Action, AuditContext, Outcome, Schema, TransactionOptions};
+use threadline_core::{AuditContext, Schema, TransactionOptions};
 
 use crate::guarded::Guarded;
-use crate::macros::AuditedHandle;
 use crate::{AuditedTransaction, Error};
 
 /// Begins audited transactions on sqlx's own pool and connection.
@@ -49,23 +48,6 @@ pub trait BeginAudited<'c>: Sized + Send {
         context: &AuditContext,
     ) -> impl Future<Output = Result<AuditedTransaction<'c>, Error>> + Send {
         self.begin_audited_with(context, TransactionOptions::new())
-    }
-
-    /// What `audited!` finds on a handle of sqlx's own, so that it can say what to use instead.
-    #[doc(hidden)]
-    fn __audited<T, E, F>(
-        self,
-        context: &AuditContext,
-        action: Option<Action>,
-        body: F,
-    ) -> Pending<Result<Outcome<T>, E>>
-    where
-        Self: AuditedHandle,
-        F: AsyncFnOnce(&mut AuditedTransaction<'_>) -> Result<T, E>,
-        E: From<Error>,
-    {
-        let _ = (context, action, body);
-        pending()
     }
 
     /// Begins a transaction with an isolation level, an access mode, or both.

@@ -83,6 +83,7 @@ mod begin;
 mod error;
 mod failure;
 mod guarded;
+mod handle;
 mod install;
 mod macros;
 mod nested;

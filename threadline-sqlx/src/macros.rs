@@ -63,16 +63,6 @@ pub mod __private {
     pub use threadline_macros::audited_call as audited;
 }
 
-/// What sqlx's own pool and connection do not have, so that the compiler says what `audited!` takes instead.
-#[doc(hidden)]
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is no handle of `audited!`",
-    label = "wrap it: `AuditedPool::new(pool)`",
-    note = "keep an `AuditedPool` in your application's state in place of the plain pool",
-    note = "for a transaction that is already open, use `attach(&context, &mut tx)`"
-)]
-pub trait AuditedHandle {}
-
 impl AuditedPool {
     #[doc(hidden)]
     pub async fn __audited<T, E, F>(

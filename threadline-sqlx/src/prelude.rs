@@ -8,4 +8,6 @@ pub use threadline_core::{
 };
 
 pub use crate::audited;
+#[doc(hidden)]
+pub use crate::handle::{AnyHandle as _, PlainHandle as _};
 pub use crate::{AuditedPool, AuditedTransaction, BeginAudited, RetryPolicy, Session, Trail, attach};

@@ -11,6 +11,10 @@ use crate::{AuditedPool, AuditedTransaction, Error, wire};
 
 /// A handle on which the trail can be read: inside its transaction when it has one open, else in a read-only one of the
 /// read's own.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot read the trail",
+    note = "call it on a `PgPool`, an `AuditedPool`, or a `&mut` connection or transaction"
+)]
 pub trait Reach: Sized + Send {
     /// What is read from.
     type Opened: Opened;

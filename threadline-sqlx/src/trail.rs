@@ -298,6 +298,7 @@ pub trait Trail: Reach {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: Reach> Trail for T {}
 
 async fn fetch(connection: &mut PgConnection, schema: &Schema, statement: &Statement) -> Result<Vec<String>, Error> {

@@ -6,6 +6,6 @@
 #[test]
 fn macros() {
     let cases = trybuild::TestCases::new();
-    cases.pass("tests/pass/*.rs");
-    cases.compile_fail("tests/fail/*.rs");
+    cases.pass("tests/pass/*/*.rs");
+    cases.compile_fail("tests/fail/*/*.rs");
 }

@@ -12,6 +12,11 @@ use crate::{Error, LinkedChange, Schema, Statement, decode};
 /// A read that can have any number of entries, such as a [`Timeline`] without a limit.
 ///
 /// An adapter drives it with a [`Reading`]: a cursor of the database, so that it is one snapshot, in constant memory.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be read as a stream",
+    label = "its answer is one value, or has a bound",
+    note = "a `Timeline`, a `RowHistory` and an `Export` are streamed; anything else is read with `run`"
+)]
 pub trait Streamed {
     /// One entry.
     type Item;

@@ -8,6 +8,7 @@ use threadline_core::{Action, ActionId, AuditContext, Outcome, RecordAction, Sch
 
 use crate::Error;
 use crate::asynchronous::guarded::Guarded;
+use crate::asynchronous::handle::PostgresConnection;
 use crate::asynchronous::{AsyncBody, AuditedTransaction, Session, wire};
 
 /// Audited transactions on every PostgreSQL connection of diesel-async: an
@@ -36,14 +37,15 @@ use crate::asynchronous::{AsyncBody, AuditedTransaction, Session, wire};
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot begin an audited transaction",
-    note = "call it on a PostgreSQL connection of diesel-async: an `AsyncPgConnection`, or one from a pool of them",
+    label = "not a PostgreSQL connection of diesel-async",
+    note = "it begins on an `AsyncPgConnection`, or on a connection out of a pool: `pool.get().await?`",
     note = "code that is generic over the connection needs the bound `C: AuditDsl`",
     note = "for a blocking `PgConnection` use `threadline::diesel`"
 )]
 pub trait AuditDsl:
     AsyncConnection<
         Backend = Pg,
-        TransactionManager: TransactionManager<Self, TransactionStateData = AnsiTransactionManager> + 'static,
+        TransactionManager: TransactionManager<Self, TransactionStateData = AnsiTransactionManager>,
     >
 {
     /// Runs `body` in an audited transaction under `context`: committed when it returns `Ok`, rolled back when it returns
@@ -207,13 +209,9 @@ pub trait AuditDsl:
     }
 }
 
-impl<C> AuditDsl for C where
-    C: AsyncConnection<
-            Backend = Pg,
-            TransactionManager: TransactionManager<C, TransactionStateData = AnsiTransactionManager> + 'static,
-        >
-{
-}
+#[diagnostic::do_not_recommend]
+#[allow(clippy::needless_maybe_sized, reason = "of a `String` it would be said that `str` has no size")]
+impl<C> AuditDsl for C where C: PostgresConnection + ?Sized {}
 
 /// As [`AuditDsl::audited`], as a function.
 ///

@@ -84,6 +84,7 @@ mod connection;
 mod dsl;
 mod failure;
 mod guarded;
+mod handle;
 mod install;
 pub mod prelude;
 mod retry;

@@ -38,6 +38,12 @@ use crate::statement::bound;
 /// # Ok(())
 /// # }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot read the trail",
+    label = "not a PostgreSQL connection of diesel-async",
+    note = "read on an `AsyncPgConnection`, or on a connection out of a pool: `pool.get().await?`",
+    note = "for a blocking `PgConnection` use `threadline::diesel`"
+)]
 pub trait Trail: AuditDsl {
     /// Runs an operation and decodes its answer.
     ///
@@ -284,6 +290,7 @@ pub trait Trail: AuditDsl {
         O: Operation + Sync;
 }
 
+#[diagnostic::do_not_recommend]
 impl<C: AuditDsl> Trail for C {
     async fn run_in<O: Operation + Sync>(&mut self, schema: &Schema, operation: &O) -> Result<O::Output, Error> {
         let statement = operation.statement(schema)?;

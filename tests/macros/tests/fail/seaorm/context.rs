@@ -1,0 +1,22 @@
+//! What is no context, and no value of an option.
+
+use threadline::seaorm::prelude::*;
+
+type Result = std::result::Result<(), threadline::seaorm::Error>;
+
+async fn an_actor(db: AuditedDatabase, actor: ActorRef) -> Result {
+    audited!(db, actor, |_tx| Ok(())).await?;
+    Ok(())
+}
+
+async fn no_text(db: AuditedDatabase, context: AuditContext) -> Result {
+    audited!(db, context, action = 7, |_tx| Ok(())).await?;
+    Ok(())
+}
+
+async fn no_status(db: AuditedDatabase, context: AuditContext) -> Result {
+    audited!(db, context, action = "post.published", status = "error", |_tx| Ok(())).await?;
+    Ok(())
+}
+
+fn main() {}

@@ -1,0 +1,99 @@
+//! `#[threadline::audited]` on blocking functions and methods: signatures as written, values as declared.
+
+use diesel::prelude::*;
+use threadline::diesel::prelude::*;
+
+#[derive(Debug)]
+enum AppError {
+    Number(std::num::ParseIntError),
+    Database(diesel::result::Error),
+    Audit(threadline::diesel::Error),
+    NotFound,
+}
+
+impl From<std::num::ParseIntError> for AppError {
+    fn from(error: std::num::ParseIntError) -> Self {
+        Self::Number(error)
+    }
+}
+
+impl From<diesel::result::Error> for AppError {
+    fn from(error: diesel::result::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl From<threadline::diesel::Error> for AppError {
+    fn from(error: threadline::diesel::Error) -> Self {
+        Self::Audit(error)
+    }
+}
+
+diesel::table! {
+    posts (id) {
+        id -> BigInt,
+        title -> Text,
+        published -> Bool,
+    }
+}
+
+diesel::table! {
+    invoices (id) {
+        id -> BigInt,
+        post_id -> BigInt,
+    }
+}
+
+const RENAMED: &str = "post.renamed";
+
+/// Renames a post.
+#[threadline::audited(action = RENAMED, reason = format!("asked for by {who}"))]
+pub fn rename(conn: &mut PgConnection, ctx: &AuditContext, id: &str, title: String, who: &str) -> Result<usize, AppError> {
+    let id: i64 = id.parse()?;
+    if title.is_empty() {
+        return Err(AppError::NotFound);
+    }
+    Ok(diesel::update(posts::table.find(id)).set(posts::title.eq(title)).execute(conn)?)
+}
+
+/// The caller is given the whole outcome.
+#[threadline::audited(action = "post.deleted")]
+fn delete(conn: &mut PgConnection, context: AuditContext, id: i64) -> Result<Outcome<bool>, AppError> {
+    let done = diesel::delete(posts::table.find(id)).execute(conn)?;
+    Ok(done == 1)
+}
+
+struct Posts {
+    context: AuditContext,
+    names: Vec<String>,
+}
+
+impl Posts {
+    #[threadline::audited(context = self.context, action = "post.touched", tx = tx)]
+    fn touch<'a>(&'a self, conn: &mut PgConnection, ids: &[i64]) -> Result<&'a str, AppError>
+    where
+        Self: Send,
+    {
+        for id in ids {
+            diesel::update(posts::table.find(*id)).set(posts::published.eq(true)).execute(tx)?;
+        }
+        self.names.iter().map(String::as_str).next().ok_or(AppError::NotFound)
+    }
+
+    #[threadline::audited(context = self.context)]
+    fn newest(&self, conn: &mut PgConnection) -> Result<Box<dyn std::fmt::Display + Send>, AppError> {
+        let title: String = posts::table.select(posts::title).first(conn)?;
+        Ok(Box::new(title))
+    }
+}
+
+/// A function with a scope of its own inside the caller's transaction.
+#[threadline::audited(db = conn, context = billing, action = "invoice.raised")]
+fn bill(conn: &mut PgConnection, billing: &AuditContext, post: i64) -> Result<(), AppError> {
+    diesel::insert_into(invoices::table).values(invoices::post_id.eq(post)).execute(conn)?;
+    Ok(())
+}
+
+fn main() {
+    let _ = (rename, delete, Posts::touch, Posts::newest, bill);
+}
