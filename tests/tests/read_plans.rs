@@ -28,6 +28,20 @@ const FEW_ROWS: i64 = 500;
 /// How the server plans a statement that it knows already: with the values at hand, or once for all values.
 const PLANS: [&str; 2] = ["force_custom_plan", "force_generic_plan"];
 
+/// In the table `plans`, over the months: keys that change, some at one instant, and TRUNCATEs.
+const MOVES_AND_TRUNCATES: &str = "
+    INSERT INTO threadline.audit_changes (transaction_id, xid, captured_at, key_hash, previous_key_hash, table_schema,
+        table_name, op, table_pk, previous_pk, data_after, changed_fields, changed_from)
+    SELECT 1, '1', now() - n / 2 * interval '11 days', threadline.key_hash('public', 'plans', k.pk),
+        threadline.key_hash('public', 'plans', k.previous), 'public', 'plans', 'update', k.pk, k.previous, k.pk, '{id}', k.previous
+    FROM generate_series(1, 130) AS n CROSS JOIN LATERAL (
+        SELECT jsonb_build_object('id', n % 7) AS pk, jsonb_build_object('id', n % 5 + 1) AS previous) AS k
+    WHERE k.pk <> k.previous;
+    INSERT INTO threadline.audit_changes (transaction_id, xid, captured_at, key_hash, table_schema, table_name, op)
+    SELECT 1, '1', now() - n * interval '44 days', threadline.table_hash('public', 'plans'), 'public', 'plans', 'truncate'
+    FROM generate_series(5, 14) AS n;
+";
+
 /// A trail that all tests read.
 fn trail() -> &'static Database {
     static TRAIL: OnceLock<Database> = OnceLock::new();
@@ -35,6 +49,7 @@ fn trail() -> &'static Database {
         let database = require_server().database().unwrap();
         database.execute(&kernel::install_script(&Schema::default())).unwrap();
         database.execute(&trail_script(CHANGES)).unwrap();
+        database.execute(MOVES_AND_TRUNCATES).unwrap();
         // As autovacuum does it: partition by partition.
         let partitions = "SELECT format('ANALYZE %s', relid::regclass) FROM (SELECT relid, isleaf FROM \
             pg_partition_tree('threadline.audit_changes') UNION ALL SELECT relid, isleaf FROM \
@@ -244,6 +259,34 @@ async fn a_row_as_it_was_reads_few_blocks() {
             }
         }
     }
+}
+
+/// The look-ups stop where what is asked for has been found; whatever they leave out must lie beyond it.
+#[test]
+fn the_changes_of_a_row_are_found_over_all_months() {
+    let sql = "
+        WITH asked AS MATERIALIZED (
+            SELECT jsonb_build_object('id', k) AS key, p.at, p.id, most
+            FROM unnest(ARRAY[0, 1, 2, 6, 7, 999, -1]) AS k CROSS JOIN unnest(ARRAY[1, 2, 32, 1000000]) AS most CROSS JOIN (
+                SELECT now() - n * interval '33 days' AS at, 9223372036854775807 AS id FROM generate_series(0, 22, 2) AS n
+                UNION ALL SELECT 'infinity', 0
+                UNION ALL SELECT captured_at, c.id FROM threadline.audit_changes c
+                    WHERE table_name = 'plans' AND (op = 'truncate' OR previous_pk IS NOT NULL AND c.id % 5 = 0)) AS p
+        ), touching AS MATERIALIZED (
+            SELECT k.key, c.captured_at AS at, c.id FROM (SELECT DISTINCT key FROM asked) AS k JOIN threadline.audit_changes c
+            ON c.table_name = 'plans' AND (c.table_pk = k.key OR c.previous_pk = k.key OR c.op = 'truncate')
+        )
+        SELECT format('%s of %s around %s', most, key, at) FROM asked AS a WHERE
+            ARRAY(SELECT c.id FROM threadline.row_changes_before('public', 'plans', key, at, id, most) AS c
+                  ORDER BY c.captured_at DESC, c.id DESC LIMIT most)
+            <> ARRAY(SELECT t.id FROM touching AS t WHERE t.key = a.key AND (t.at, t.id) < (a.at, a.id) ORDER BY t.at DESC, t.id DESC LIMIT most)
+            OR ARRAY(SELECT c.id FROM threadline.row_changes_after('public', 'plans', key, at, id, most) AS c
+                  ORDER BY c.captured_at, c.id LIMIT most)
+            <> ARRAY(SELECT t.id FROM touching AS t WHERE t.key = a.key AND (t.at, t.id) > (a.at, a.id) ORDER BY t.at, t.id LIMIT most)";
+    assert_eq!(trail().query_text(sql).unwrap(), Vec::<Vec<_>>::new());
+    let asked = "SELECT count(*)::text FROM threadline.row_changes_before('public', 'plans', '{\"id\": 1}', 'infinity', 0, 1000000)";
+    let found = trail().query_text(asked).unwrap()[0][0].clone().unwrap();
+    assert!(found.parse::<u32>().unwrap() > 40, "there is something to find: {found}");
 }
 
 #[tokio::test]

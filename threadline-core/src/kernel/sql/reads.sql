@@ -5,19 +5,25 @@
 
 -- The entry of a table as it is called today: the one that is captured, rather than a namesake that no longer is.
 CREATE FUNCTION @schema@.table_entry(table_schema text, table_name text) RETURNS @schema@.audited_tables
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $body$
-    SELECT a.* FROM @schema@.audited_tables a
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $body$
+DECLARE
+    entry @schema@.audited_tables;
+BEGIN
+    SELECT a.* INTO entry FROM @schema@.audited_tables a
     WHERE a.table_schema = table_entry.table_schema AND a.table_name = table_entry.table_name
-    ORDER BY a.disabled_at IS NULL DESC, a.disabled_at DESC, a.id DESC LIMIT 1
-$body$;
+    ORDER BY a.disabled_at IS NULL DESC, a.disabled_at DESC, a.id DESC LIMIT 1;
+    RETURN entry;
+END $body$;
 
 -- The names under which the changes of a table were recorded, and when each was its own. `until`: a former name may be
 -- another table's since. `since`: a name may have been another table's before, which took its history along to a new name.
 -- Without a schema, of all tables that are called so; without a table, of all tables in the schema.
 CREATE FUNCTION @schema@.recorded_names(of_schema text, of_table text)
 RETURNS TABLE (table_schema text, table_name text, since timestamptz, until timestamptz)
-LANGUAGE sql STABLE ROWS 2 SET search_path = pg_catalog, pg_temp AS $body$
-    WITH entry AS (
+LANGUAGE plpgsql STABLE ROWS 2 SET search_path = pg_catalog, pg_temp AS $body$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY WITH entry AS (
         SELECT DISTINCT ON (a.table_schema, a.table_name) a.id, a.table_schema, a.table_name, a.former_names
         FROM @schema@.audited_tables a
         WHERE coalesce(a.table_name = of_table, true) AND coalesce(a.table_schema = of_schema, true)
@@ -38,8 +44,8 @@ LANGUAGE sql STABLE ROWS 2 SET search_path = pg_catalog, pg_temp AS $body$
             FROM entry e CROSS JOIN LATERAL jsonb_array_elements(e.former_names) AS f
         ) AS m
         GROUP BY m.entry_id, m.table_schema, m.table_name
-    ) AS n
-$body$;
+    ) AS n;
+END $body$;
 
 -- The key of a row as the trail holds it: an object of the key columns is one; the bare value of a key of one column
 -- becomes one; NULL when the table has no such key.
@@ -52,8 +58,9 @@ $body$;
 
 -- What a read that found nothing tells about the table, so that the client can tell a wrong question from an empty answer.
 CREATE FUNCTION @schema@.table_facts(table_schema text, table_name text) RETURNS json
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $body$
-    SELECT json_build_object('captured', e.id IS NOT NULL, 'key_columns', coalesce(to_json(e.key_columns), '[]'),
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $body$
+BEGIN
+    RETURN (SELECT json_build_object('captured', e.id IS NOT NULL, 'key_columns', coalesce(to_json(e.key_columns), '[]'),
         'column_types', (
             SELECT coalesce(json_object_agg(k.name, t.typname), '{}')
             FROM unnest(e.key_columns) AS k (name)
@@ -61,8 +68,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $body$
                  AND a.attname = k.name AND NOT a.attisdropped
             JOIN pg_type t ON t.oid = a.atttypid
             WHERE t.typnamespace = 'pg_catalog'::regnamespace))
-    FROM @schema@.table_entry(table_facts.table_schema, table_facts.table_name) AS e
-$body$;
+    FROM @schema@.table_entry(table_facts.table_schema, table_facts.table_name) AS e);
+END $body$;
 
 -- The query that makes the image of the live row of a table whose key is $1 (jsonb), in the form in which capture stores
 -- it; NULL when the table is not captured.
@@ -102,97 +109,154 @@ BEGIN
     RETURN image;
 END $body$;
 
--- The changes that touch a key before one position, newest first: those that left the row at it, those that took it to
--- another key, and TRUNCATEs of its table. The index holds no more order than captured_at, so ties come along and are
--- sorted out at the end. Without sorting (and just-in-time compilation), because the planner takes every key for a rarely
--- changed one and would rather read and sort all the changes of a busy row.
+-- The changes that touch a key before one position: those that left the row at it, those that took it to another key, and
+-- TRUNCATEs of its table. The newest `most` are among them, for the caller to sort: the index holds no more order than
+-- captured_at. The trail is looked through in stretches, newest first, because each partition in reach costs, whether it has
+-- anything or not; departures and TRUNCATEs only as far back as the key's own changes went. Without sorting (and just-in-time
+-- compilation), because the planner takes every key for a rarely changed one and would rather read and sort all the changes
+-- of a busy row.
 CREATE FUNCTION @schema@.row_changes_before(of_schema text, of_table text, key jsonb, before_at timestamptz, before_id bigint, most bigint)
 RETURNS SETOF @schema@.audit_changes
-LANGUAGE plpgsql STABLE ROWS 50 SET search_path = pg_catalog, pg_temp SET enable_sort = off SET jit = off
+LANGUAGE plpgsql STABLE ROWS 50 SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET enable_sort = off SET jit = off
 SET plan_cache_mode = force_generic_plan AS $body$
+DECLARE
+    name record;
+    hash bigint;
+    table_hash bigint;
+    high timestamptz;
+    low timestamptz;
+    stretch_end timestamptz;
+    recent timestamptz;
+    found_count bigint;
+    change @schema@.audit_changes;
 BEGIN
-    RETURN QUERY SELECT c.* FROM @schema@.recorded_names(of_schema, of_table) AS n CROSS JOIN LATERAL (
-        (SELECT x.* FROM @schema@.audit_changes x
-         WHERE x.key_hash = @schema@.key_hash(n.table_schema, n.table_name, key) AND x.table_pk = key
-           AND x.table_schema = n.table_schema AND x.table_name = n.table_name AND x.captured_at <= n.until AND x.captured_at > n.since
-           AND x.captured_at <= before_at AND (x.captured_at, x.id) < (before_at, before_id)
-         ORDER BY x.captured_at DESC FETCH FIRST (most) ROWS WITH TIES)
-        UNION ALL
-        (SELECT x.* FROM @schema@.audit_changes x
-         WHERE x.previous_key_hash = @schema@.key_hash(n.table_schema, n.table_name, key) AND x.previous_pk = key AND x.table_pk <> key
-           AND x.table_schema = n.table_schema AND x.table_name = n.table_name AND x.captured_at <= n.until AND x.captured_at > n.since
-           AND x.captured_at <= before_at AND (x.captured_at, x.id) < (before_at, before_id)
-         ORDER BY x.captured_at DESC FETCH FIRST (most) ROWS WITH TIES)
-        UNION ALL
-        (SELECT x.* FROM @schema@.audit_changes x
-         WHERE x.key_hash = @schema@.table_hash(n.table_schema, n.table_name) AND x.op = 'truncate'
-           AND x.table_schema = n.table_schema AND x.table_name = n.table_name AND x.captured_at <= n.until AND x.captured_at > n.since
-           AND x.captured_at <= before_at AND (x.captured_at, x.id) < (before_at, before_id)
-         ORDER BY x.captured_at DESC FETCH FIRST (most) ROWS WITH TIES)
-    ) AS c
-    ORDER BY c.captured_at DESC, c.id DESC LIMIT most;
+    FOR name IN SELECT * FROM @schema@.recorded_names(of_schema, of_table) LOOP
+        hash := @schema@.key_hash(name.table_schema, name.table_name, key);
+        table_hash := @schema@.table_hash(name.table_schema, name.table_name);
+        high := least(before_at, name.until);
+        stretch_end := high;
+        recent := least(high, now());
+        low := date_trunc('month', recent);
+        found_count := 0;
+        LOOP
+            FOR change IN SELECT x.* FROM @schema@.audit_changes x
+                WHERE x.key_hash = hash AND x.table_pk = key
+                  AND x.table_schema = name.table_schema AND x.table_name = name.table_name AND x.captured_at > name.since
+                  AND (x.captured_at < before_at OR x.id < before_id) AND x.captured_at >= low AND x.captured_at <= stretch_end
+                ORDER BY x.captured_at DESC FETCH FIRST (most) ROWS WITH TIES
+            LOOP
+                found_count := found_count + 1;
+                RETURN NEXT change;
+            END LOOP;
+            IF found_count >= most THEN
+                low := change.captured_at;
+            END IF;
+            EXIT WHEN found_count >= most OR low <= name.since OR low = '-infinity';
+            stretch_end := low - interval '1 microsecond';
+            low := CASE WHEN stretch_end < recent - interval '2 months' THEN '-infinity' ELSE low - interval '3 months' END;
+        END LOOP;
+        RETURN QUERY SELECT x.* FROM @schema@.audit_changes x
+            WHERE x.previous_key_hash = hash AND x.previous_pk = key AND x.table_pk <> key
+              AND x.table_schema = name.table_schema AND x.table_name = name.table_name AND x.captured_at > name.since
+              AND (x.captured_at < before_at OR x.id < before_id) AND x.captured_at >= low AND x.captured_at <= high
+            ORDER BY x.captured_at DESC FETCH FIRST (most) ROWS WITH TIES;
+        RETURN QUERY SELECT x.* FROM @schema@.audit_changes x
+            WHERE x.key_hash = table_hash AND x.op = 'truncate'
+              AND x.table_schema = name.table_schema AND x.table_name = name.table_name AND x.captured_at > name.since
+              AND (x.captured_at < before_at OR x.id < before_id) AND x.captured_at >= low AND x.captured_at <= high
+            ORDER BY x.captured_at DESC FETCH FIRST (most) ROWS WITH TIES;
+    END LOOP;
 END $body$;
 
 -- The same after one position, oldest first.
 CREATE FUNCTION @schema@.row_changes_after(of_schema text, of_table text, key jsonb, after_at timestamptz, after_id bigint, most bigint)
 RETURNS SETOF @schema@.audit_changes
-LANGUAGE plpgsql STABLE ROWS 50 SET search_path = pg_catalog, pg_temp SET enable_sort = off SET jit = off
+LANGUAGE plpgsql STABLE ROWS 50 SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET enable_sort = off SET jit = off
 SET plan_cache_mode = force_generic_plan AS $body$
+DECLARE
+    name record;
+    hash bigint;
+    table_hash bigint;
+    low timestamptz;
+    high timestamptz;
+    stretch_start timestamptz;
+    found_count bigint;
+    change @schema@.audit_changes;
 BEGIN
-    RETURN QUERY SELECT c.* FROM @schema@.recorded_names(of_schema, of_table) AS n CROSS JOIN LATERAL (
-        (SELECT x.* FROM @schema@.audit_changes x
-         WHERE x.key_hash = @schema@.key_hash(n.table_schema, n.table_name, key) AND x.table_pk = key
-           AND x.table_schema = n.table_schema AND x.table_name = n.table_name AND x.captured_at <= n.until AND x.captured_at > n.since
-           AND x.captured_at >= after_at AND (x.captured_at, x.id) > (after_at, after_id)
-         ORDER BY x.captured_at FETCH FIRST (most) ROWS WITH TIES)
-        UNION ALL
-        (SELECT x.* FROM @schema@.audit_changes x
-         WHERE x.previous_key_hash = @schema@.key_hash(n.table_schema, n.table_name, key) AND x.previous_pk = key AND x.table_pk <> key
-           AND x.table_schema = n.table_schema AND x.table_name = n.table_name AND x.captured_at <= n.until AND x.captured_at > n.since
-           AND x.captured_at >= after_at AND (x.captured_at, x.id) > (after_at, after_id)
-         ORDER BY x.captured_at FETCH FIRST (most) ROWS WITH TIES)
-        UNION ALL
-        (SELECT x.* FROM @schema@.audit_changes x
-         WHERE x.key_hash = @schema@.table_hash(n.table_schema, n.table_name) AND x.op = 'truncate'
-           AND x.table_schema = n.table_schema AND x.table_name = n.table_name AND x.captured_at <= n.until AND x.captured_at > n.since
-           AND x.captured_at >= after_at AND (x.captured_at, x.id) > (after_at, after_id)
-         ORDER BY x.captured_at FETCH FIRST (most) ROWS WITH TIES)
-    ) AS c
-    ORDER BY c.captured_at, c.id LIMIT most;
+    FOR name IN SELECT * FROM @schema@.recorded_names(of_schema, of_table) LOOP
+        hash := @schema@.key_hash(name.table_schema, name.table_name, key);
+        table_hash := @schema@.table_hash(name.table_schema, name.table_name);
+        low := greatest(after_at, name.since);
+        stretch_start := low;
+        high := CASE WHEN low >= date_trunc('month', now()) THEN 'infinity'
+            ELSE date_trunc('month', low) + interval '1 month' - interval '1 microsecond' END;
+        found_count := 0;
+        LOOP
+            FOR change IN SELECT x.* FROM @schema@.audit_changes x
+                WHERE x.key_hash = hash AND x.table_pk = key
+                  AND x.table_schema = name.table_schema AND x.table_name = name.table_name
+                  AND x.captured_at <= name.until AND x.captured_at > name.since
+                  AND (x.captured_at > after_at OR x.id > after_id) AND x.captured_at >= stretch_start AND x.captured_at <= high
+                ORDER BY x.captured_at FETCH FIRST (most) ROWS WITH TIES
+            LOOP
+                found_count := found_count + 1;
+                RETURN NEXT change;
+            END LOOP;
+            IF found_count >= most THEN
+                high := change.captured_at;
+            END IF;
+            EXIT WHEN found_count >= most OR high >= name.until OR high = 'infinity';
+            stretch_start := high + interval '1 microsecond';
+            high := CASE WHEN stretch_start > low + interval '2 months' THEN 'infinity' ELSE high + interval '3 months' END;
+        END LOOP;
+        RETURN QUERY SELECT x.* FROM @schema@.audit_changes x
+            WHERE x.previous_key_hash = hash AND x.previous_pk = key AND x.table_pk <> key
+              AND x.table_schema = name.table_schema AND x.table_name = name.table_name
+              AND x.captured_at <= name.until AND x.captured_at > name.since
+              AND (x.captured_at > after_at OR x.id > after_id) AND x.captured_at >= low AND x.captured_at <= high
+            ORDER BY x.captured_at FETCH FIRST (most) ROWS WITH TIES;
+        RETURN QUERY SELECT x.* FROM @schema@.audit_changes x
+            WHERE x.key_hash = table_hash AND x.op = 'truncate'
+              AND x.table_schema = name.table_schema AND x.table_name = name.table_name
+              AND x.captured_at <= name.until AND x.captured_at > name.since
+              AND (x.captured_at > after_at OR x.id > after_id) AND x.captured_at >= low AND x.captured_at <= high
+            ORDER BY x.captured_at FETCH FIRST (most) ROWS WITH TIES;
+    END LOOP;
 END $body$;
 
--- A change as row_evidence tells it: whether a row left the key or came to it, and the images.
-CREATE FUNCTION @schema@.touch(change @schema@.audit_changes, departs boolean, arrives boolean) RETURNS json
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $body$
-    SELECT json_build_object('xid', change.xid::text, 'op', change.op, 'departs', departs, 'arrives', arrives, 'table_pk', change.table_pk,
-        'data_after', change.data_after, 'changed_from', change.changed_from, 'withheld', change.withheld IS NOT NULL)
-$body$;
-
 -- Everything that tells which row held a key at an instant; the client draws the conclusion (threadline-core, AsOf).
--- `key` is an object of the key columns, or the bare value of a key of one column.
+-- `key` is an object of the key columns, or the bare value of a key of one column. A change is told with what it did to
+-- the key: `departs`, a row left it; `arrives`, a row came to it.
 --   facts       what the table looks like, when nothing was found but TRUNCATEs
 --   enabled_at  since when it is captured
 --   before      the last change of the key at or before the instant; the last 32 when a row left the key in it
---   after       when that does not tell the row: the first changes after the instant up to one that tells a whole row
+--   after       when that does not tell the row: the first changes after the instant up to one that tells a whole row;
+--               updates in a row that keep no image are told as one, with the values from before the first
 --   live        when no change does: the row as it is now, which takes the right to read the table
 CREATE FUNCTION @schema@.row_evidence(table_schema text, table_name text, key jsonb, at timestamptz) RETURNS json
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' AS $body$
 #variable_conflict use_column
 DECLARE
     entry @schema@.audited_tables := @schema@.table_entry(table_schema, table_name);
-    wanted jsonb := @schema@.row_key(table_schema, table_name, key);
+    wanted jsonb := CASE WHEN jsonb_typeof(key) = 'object' THEN key
+        WHEN cardinality(entry.key_columns) = 1 THEN jsonb_build_object(entry.key_columns[1], key) END;
     touch @schema@.audit_changes;
     departs boolean;
     arrives boolean;
+    told boolean;
     before json[] := '{}';
     after json[] := '{}';
+    undone jsonb;               -- the values from before the updates that are told as one,
+    undone_xid xid8;            -- and the transaction of the last of them
     settled boolean := false;
     stopped boolean := false;
+    arrived boolean := false;
+    known boolean := false;
     newest boolean;
     most bigint;
     position_at timestamptz := at;
     position_id bigint := 9223372036854775807;
-    touched boolean;
+    batch_count bigint;
     live jsonb;
     facts json;
 BEGIN
@@ -200,37 +264,65 @@ BEGIN
         FOREACH most IN ARRAY ARRAY[1, 32] LOOP
             before := '{}';
             newest := true;
-            FOR touch IN SELECT * FROM @schema@.row_changes_before(entry.table_schema, entry.table_name, wanted, at, 9223372036854775807, most) LOOP
+            FOR touch IN SELECT c.* FROM @schema@.row_changes_before(entry.table_schema, entry.table_name, wanted, at, 9223372036854775807, most) AS c
+                ORDER BY c.captured_at DESC, c.id DESC LIMIT most
+            LOOP
                 departs := touch.op = 'delete' OR coalesce(touch.previous_pk = wanted AND touch.table_pk <> wanted, false);
                 arrives := touch.op = 'insert' OR coalesce(touch.previous_pk <> wanted AND touch.table_pk = wanted, false);
+                known := known OR touch.op <> 'truncate';
                 IF newest THEN
                     settled := touch.op = 'truncate' OR departs OR touch.data_after IS NOT NULL OR touch.withheld IS NOT NULL;
+                    told := NOT (touch.op = 'truncate' OR departs);
                     newest := false;
                 ELSIF arrives AND touch.data_after IS NULL THEN
                     settled := false;
                 END IF;
-                before := @schema@.touch(touch, departs, arrives) || before;
+                before := json_build_object('xid', touch.xid::text, 'op', touch.op, 'departs', departs, 'arrives', arrives,
+                    'table_pk', touch.table_pk, 'data_after', touch.data_after, 'changed_from', touch.changed_from,
+                    'withheld', touch.withheld IS NOT NULL) || before;
             END LOOP;
-            EXIT WHEN cardinality(before) = 0 OR NOT (before[1] ->> 'op' = 'truncate' OR (before[1] ->> 'departs')::boolean);
+            EXIT WHEN newest OR told;
         END LOOP;
 
+        batch_count := 16;
         WHILE NOT settled AND NOT stopped LOOP
-            touched := false;
-            FOR touch IN SELECT * FROM @schema@.row_changes_after(entry.table_schema, entry.table_name, wanted, position_at, position_id, 64) LOOP
+            most := least(batch_count * 4, 1024);
+            batch_count := 0;
+            FOR touch IN SELECT c.* FROM @schema@.row_changes_after(entry.table_schema, entry.table_name, wanted, position_at, position_id, most) AS c
+                ORDER BY c.captured_at, c.id LIMIT most
+            LOOP
                 departs := touch.op = 'delete' OR coalesce(touch.previous_pk = wanted AND touch.table_pk <> wanted, false);
                 arrives := touch.op = 'insert' OR coalesce(touch.previous_pk <> wanted AND touch.table_pk = wanted, false);
-                after := after || @schema@.touch(touch, departs, arrives);
-                touched := true;
+                known := known OR touch.op <> 'truncate';
+                batch_count := batch_count + 1;
                 position_at := touch.captured_at;
                 position_id := touch.id;
+                IF touch.op = 'update' AND NOT departs AND NOT arrives AND NOT arrived AND touch.data_after IS NULL
+                   AND touch.changed_from IS NOT NULL AND touch.withheld IS NULL THEN
+                    undone := touch.changed_from || coalesce(undone, '{}');
+                    undone_xid := touch.xid;
+                    CONTINUE;
+                END IF;
+                IF undone IS NOT NULL THEN
+                    after := after || json_build_object('xid', undone_xid::text, 'op', 'update', 'departs', false, 'arrives', false,
+                        'changed_from', undone, 'withheld', false);
+                    undone := NULL;
+                END IF;
+                after := after || json_build_object('xid', touch.xid::text, 'op', touch.op, 'departs', departs, 'arrives', arrives,
+                    'table_pk', touch.table_pk, 'data_after', touch.data_after, 'changed_from', touch.changed_from,
+                    'withheld', touch.withheld IS NOT NULL);
+                arrived := arrived OR arrives;
                 -- A row that came tells nothing about the one that was there.
                 stopped := touch.op = 'truncate' OR departs OR (NOT arrives AND touch.data_after IS NOT NULL);
                 EXIT WHEN stopped;
             END LOOP;
-            EXIT WHEN NOT touched;
+            EXIT WHEN batch_count < most;
         END LOOP;
-        IF NOT settled AND NOT stopped AND (cardinality(before) > 0 OR entry.enabled_at <= at)
-           AND NOT EXISTS (SELECT FROM unnest(after) AS a WHERE (a ->> 'arrives')::boolean) THEN
+        IF undone IS NOT NULL THEN
+            after := after || json_build_object('xid', undone_xid::text, 'op', 'update', 'departs', false, 'arrives', false,
+                'changed_from', undone, 'withheld', false);
+        END IF;
+        IF NOT settled AND NOT stopped AND NOT arrived AND (cardinality(before) > 0 OR entry.enabled_at <= at) THEN
             live := @schema@.live_image(row_evidence.table_schema, row_evidence.table_name, wanted);
             -- A key that only becomes the row's when it is converted, such as "7" for 7, is another one in the trail.
             IF wanted IS DISTINCT FROM (SELECT jsonb_object_agg(k, live -> k) FROM unnest(entry.key_columns) AS k) THEN
@@ -239,7 +331,7 @@ BEGIN
         END IF;
     END IF;
 
-    IF live IS NULL AND NOT EXISTS (SELECT FROM unnest(before || after) AS e WHERE e ->> 'op' <> 'truncate') THEN
+    IF live IS NULL AND NOT known THEN
         facts := @schema@.table_facts(row_evidence.table_schema, row_evidence.table_name);
     END IF;
     RETURN json_build_object('facts', facts, 'enabled_at', to_char(entry.enabled_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
