@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use threadline_core::{
     ActorRef, AsOf, Export, Exporting, Operation, RowHistory, RowKey, Schema, Statement, Timeline, TransactionId,
     kernel,
@@ -35,6 +35,23 @@ pub(crate) struct Reads {
     /// Use this database instead, which has such a trail already
     #[arg(long, value_name = "URL")]
     url: Option<String>,
+
+    /// Measure these parts only
+    #[arg(long, value_enum, value_delimiter = ',', default_values = ["pages", "rows", "lean", "export"])]
+    parts: Vec<Part>,
+}
+
+/// A part of the measurement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// A page by each filter
+    Pages,
+    /// A row as it was, and its history
+    Rows,
+    /// A row of a table with lean images as it was, by how often it has changed since
+    Lean,
+    /// An export beside a plain COPY
+    Export,
 }
 
 /// A page may take so long, in milliseconds of the server.
@@ -74,47 +91,91 @@ impl Reads {
             session.clock().label(),
             self.runs,
         );
-        let (table, met, judged) = self.pages(&mut session)?;
-        text.push_str(&format!("{table}\n{met} of {judged} targets met.\n\n"));
-        text.push_str(&self.export(&mut session)?);
+        let mut verdicts = Verdicts::default();
+        if self.has(Part::Pages) {
+            let table = self.pages(&mut session, &mut verdicts)?;
+            text.push_str(&format!("{table}\n"));
+        }
+        if self.has(Part::Rows) {
+            let table = self.rows(&mut session, &mut verdicts)?;
+            text.push_str(&format!("{table}\n"));
+        }
+        if verdicts.judged > 0 {
+            text.push_str(&format!("{} of {} targets met.\n\n", verdicts.met, verdicts.judged));
+        }
+        if self.has(Part::Lean) {
+            let table = self.lean(&mut session)?;
+            text.push_str(&format!("{table}\n"));
+        }
+        if self.has(Part::Export) {
+            text.push_str(&self.export(&mut session)?);
+        }
         drop(server);
         Ok(text)
     }
 
-    fn pages(&self, session: &mut Session) -> Result<(Table, usize, usize)> {
+    fn has(&self, part: Part) -> bool {
+        self.parts.contains(&part)
+    }
+
+    fn pages(&self, session: &mut Session, verdicts: &mut Verdicts) -> Result<Table> {
         let mut table = Table::new(["page of 50, by", "value", "first ms", "later ms", "target ms", "verdict"]);
-        let (mut met, mut judged) = (0, 0);
-        let middle = OffsetDateTime::now_utc() - Duration::from_secs(365 * 86_400);
-        let cursor = Timeline::new().until(middle).limit(1);
+        let cursor = Timeline::new().until(a_year_ago()).limit(1);
         let rows = session.fetch(&cursor.statement(&Schema::default())?)?;
         let Some(cursor) = cursor.decode(rows)?.next else { return Err("the trail is too short".into()) };
         for (filter, value, timeline) in questions()? {
             progress(&format!("{filter}, {value}"));
             let first = self.time(session, &timeline.statement(&Schema::default())?)?;
             let later = self.time(session, &timeline.cursor(cursor).statement(&Schema::default())?)?;
-            let verdict = first.max(later) <= PAGE_TARGET;
-            judged += 1;
-            met += usize::from(verdict);
-            table.row(row(filter, value, &[first, later], PAGE_TARGET, verdict));
+            table.row(row(
+                filter,
+                value,
+                &[first, later],
+                PAGE_TARGET,
+                verdicts.judge(first.max(later) <= PAGE_TARGET),
+            ));
         }
+        progress("");
+        Ok(table)
+    }
+
+    fn rows(&self, session: &mut Session, verdicts: &mut Verdicts) -> Result<Table> {
+        let mut table = Table::new(["one row of full images", "value", "ms", "a year ago", "target ms", "verdict"]);
         let now = OffsetDateTime::now_utc();
         for (value, id) in [("hot", 1), ("rare", 999_999_999)] {
             progress(&format!("as-of, {value}"));
-            let now = self.time(session, &AsOf::by_id("public", "orders", id, now).statement(&Schema::default())?)?;
-            let then =
-                self.time(session, &AsOf::by_id("public", "orders", id, middle).statement(&Schema::default())?)?;
-            let verdict = now.max(then) <= AS_OF_TARGET;
-            judged += 1;
-            met += usize::from(verdict);
-            table.row(row("row as of now / a year ago", value, &[now, then], AS_OF_TARGET, verdict));
-            let history = self
-                .time(session, &RowHistory::by_id("public", "orders", id).limit(50).statement(&Schema::default())?)?;
-            judged += 1;
-            met += usize::from(history <= PAGE_TARGET);
-            table.row(row("row history", value, &[history], PAGE_TARGET, history <= PAGE_TARGET));
+            let mut as_of =
+                |at| self.time(session, &AsOf::by_id("public", "orders", id, at).statement(&Schema::default())?);
+            let (now, then) = (as_of(now)?, as_of(a_year_ago())?);
+            table.row(row(
+                "as of now",
+                value,
+                &[now, then],
+                AS_OF_TARGET,
+                verdicts.judge(now.max(then) <= AS_OF_TARGET),
+            ));
+            let history = RowHistory::by_id("public", "orders", id).limit(50).statement(&Schema::default())?;
+            let history = self.time(session, &history)?;
+            table.row(row("history", value, &[history], PAGE_TARGET, verdicts.judge(history <= PAGE_TARGET)));
         }
         progress("");
-        Ok((table, met, judged))
+        Ok(table)
+    }
+
+    /// A row of a year ago, which has changed so often since, evenly over the year: the lean table rebuilds it.
+    fn lean(&self, session: &mut Session) -> Result<Table> {
+        progress("lean images");
+        session.batch(include_str!("sql/lean_curve.sql"))?;
+        let mut table = Table::new(["changes since", "lean images ms", "full images ms"]);
+        for changes in [1, 10, 100, 1_000, 10_000] {
+            let mut as_of = |table| {
+                self.time(session, &AsOf::by_id("public", table, changes, a_year_ago()).statement(&Schema::default())?)
+            };
+            let (lean, full) = (as_of("lean_orders")?, as_of("full_orders")?);
+            table.row(vec![changes.to_string(), format!("{lean:.2}"), format!("{full:.2}")]);
+        }
+        progress("");
+        Ok(table)
     }
 
     /// The median of the server's time for a statement, in milliseconds.
@@ -186,6 +247,26 @@ impl Reads {
             memory.map_or("not judged", |memory| verdict(memory <= MEMORY_TARGET)),
         ))
     }
+}
+
+/// How many figures met their target.
+#[derive(Debug, Default)]
+struct Verdicts {
+    met: usize,
+    judged: usize,
+}
+
+impl Verdicts {
+    fn judge(&mut self, met: bool) -> bool {
+        self.judged += 1;
+        self.met += usize::from(met);
+        met
+    }
+}
+
+/// The middle of the trail.
+fn a_year_ago() -> OffsetDateTime {
+    OffsetDateTime::now_utc() - Duration::from_secs(365 * 86_400)
 }
 
 fn row(filter: &str, value: &str, times: &[f64], target: f64, met: bool) -> Vec<String> {
