@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use threadline::sqlx::{AuditedPool, Trail};
 use threadline::{
-    ActorHistory, ActorRef, ChangeDiff, Correlation, CountChanges, DiffOptions, Export, ExportFormat, Incident,
-    RowHistory, Schema, Timeline, TransactionId, kernel,
+    ActorHistory, ActorRef, AsOf, ChangeDiff, Correlation, CountChanges, DiffOptions, Export, ExportFormat, Incident,
+    Origin, RowHistory, Schema, Timeline, TransactionId, kernel,
 };
 use threadline_testkit::{Database, require_server};
 use threadline_tests::book;
@@ -186,6 +186,22 @@ async fn bundles() {
     holds("count", &document(&db.count_changes(&CountChanges::of(Timeline::new()).cap(3)).await.unwrap()));
 }
 
+#[tokio::test]
+async fn rows_as_of() {
+    let Trailed { database, db } = story();
+    let page = db.timeline(&Timeline::new().table("posts")).await.unwrap();
+    let moved = page.entries[1].change.captured_at;
+    let row = db.as_of_json(&AsOf::by_id("public", "posts", 8, moved)).await.unwrap();
+    assert_eq!(row.origin, Origin::Image);
+    holds("row-as-of", &document(&row));
+    let sql = "CREATE TABLE older (id int PRIMARY KEY, v text); INSERT INTO older VALUES (1, 'a');
+        SELECT threadline.enable_capture('older'); UPDATE older SET v = 'b' WHERE id = 2";
+    database.execute(sql).unwrap();
+    let row = db.as_of_json(&AsOf::by_id("public", "older", 1, time::OffsetDateTime::now_utc())).await.unwrap();
+    assert_eq!(document(&row), json!({"row": {"id": 1, "v": "a"}, "origin": "reconstructed"}));
+    assert_eq!(schema("row-as-of").violations(&document(&row)), [""; 0]);
+}
+
 #[test]
 fn every_schema_of_the_book_has_its_test() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/schemas");
@@ -198,5 +214,5 @@ fn every_schema_of_the_book_has_its_test() {
     for name in &names {
         assert!(source.contains(&format!("holds(\"{name}\"")), "no test looks at {name}");
     }
-    assert_eq!(names.len(), 11);
+    assert_eq!(names.len(), 12);
 }

@@ -84,7 +84,7 @@ async fn publish(state: AppState, caller: Caller, id: &str) -> Result<Published,
 
 /// `GET /posts/{id}?at=..`
 async fn post_as_of(state: AppState, id: &str, at: OffsetDateTime) -> Result<Post, AppError> {
-    Ok(state.db.as_of::<Post>(id.parse::<i64>()?, at).await?)
+    Ok(state.db.as_of::<Post>(id.parse::<i64>()?, at).await?.row)
 }
 
 impl From<ParseIntError> for AppError {

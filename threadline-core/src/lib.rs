@@ -89,8 +89,8 @@ pub use quote::{quote_identifier, quote_literal};
 pub use reads::{
     ActorHistory, AsOf, BeforeValues, ChangeCount, ChangeDiff, Correlation, CorrelationBundle, CountChanges, Cursor,
     DiffOptions, Export, ExportFormat, ExportPiece, ExportSummary, Exporting, FieldChange, FieldChangeKind, Incident,
-    IncidentBundle, IncidentChange, LinkedTransaction, Omitted, Page, Reading, Replay, ReplayedRow, RowHistory, RowKey,
-    Scope, ScopedRead, Streamed, Timeline, TransactionLookup,
+    IncidentBundle, IncidentChange, LinkedTransaction, Omitted, Origin, Page, Reading, Replay, ReplayedRow, RowAsOf,
+    RowHistory, RowKey, Scope, ScopedRead, Streamed, Timeline, TransactionLookup,
 };
 pub use reads::{FinishProbe, Probe, Probed, StartProbe};
 pub use retry::RetryPolicy;

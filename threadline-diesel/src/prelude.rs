@@ -4,7 +4,7 @@
 
 pub use threadline_core::{
     Action, ActionStatus, ActorRef, AsOf, AuditContext, Audited, AuditedTable, CapturePolicy, IsolationLevel, Manifest,
-    Outcome, RetryPolicy, RowHistory, Timeline, TransactionOptions, manifest,
+    Origin, Outcome, RetryPolicy, RowHistory, Timeline, TransactionOptions, manifest,
 };
 
 pub use crate::audited;

@@ -8,8 +8,8 @@ use diesel::deserialize::QueryableByName;
 use diesel::pg::Pg;
 use threadline_core::{
     ActorHistory, AsOf, Audited, ChangeCount, Correlation, CorrelationBundle, CountChanges, Export, ExportSummary,
-    Exporting, Incident, IncidentBundle, Json, LinkedChange, LinkedTransaction, Operation, Page, RowHistory, RowKey,
-    Schema, Streamed, Timeline, TransactionId, TransactionLookup,
+    Exporting, Incident, IncidentBundle, Json, LinkedChange, LinkedTransaction, Operation, Page, RowAsOf, RowHistory,
+    RowKey, Schema, Streamed, Timeline, TransactionId, TransactionLookup,
 };
 use time::OffsetDateTime;
 
@@ -212,13 +212,14 @@ pub trait Trail: LoadConnection<Backend = Pg> {
     /// # Errors
     /// What [`AsOf`] documents, and as for [`run`](Self::run).
     #[allow(clippy::wrong_self_convention, reason = "\"as of\" an instant, not a conversion")]
-    fn as_of_json(&mut self, query: &AsOf) -> Result<Json, Error> {
+    fn as_of_json(&mut self, query: &AsOf) -> Result<RowAsOf<Json>, Error> {
         self.run(query)
     }
 
     /// The row of a model as it was at an instant, decoded by Diesel from columns of the table's own types.
     ///
-    /// Fields of masked and excluded columns must be `Option`, and are `None`.
+    /// The answer tells whether the row is an image of the trail or was rebuilt, and can be used as the row itself. Fields of
+    /// masked and excluded columns must be `Option`, and are `None`.
     ///
     /// # Errors
     /// What [`AsOf`] and [`AsOf::row_statement`] document, and as for [`run`](Self::run).
@@ -250,12 +251,13 @@ pub trait Trail: LoadConnection<Backend = Pg> {
     /// # }
     ///
     /// # fn example(conn: &mut PgConnection, then: time::OffsetDateTime) -> Result<(), threadline_diesel::Error> {
-    /// let post: Post = conn.as_of(7, then)?;
+    /// let post = conn.as_of::<Post>(7, then)?;
+    /// println!("it was called {} ({})", post.title, post.origin);
     /// # Ok(())
     /// # }
     /// ```
     #[allow(clippy::wrong_self_convention, reason = "\"as of\" an instant, not a conversion")]
-    fn as_of<R>(&mut self, key: impl Into<RowKey>, at: OffsetDateTime) -> Result<R, Error>
+    fn as_of<R>(&mut self, key: impl Into<RowKey>, at: OffsetDateTime) -> Result<RowAsOf<R>, Error>
     where
         R: Audited + QueryableByName<Pg> + 'static,
     {
@@ -267,7 +269,7 @@ pub trait Trail: LoadConnection<Backend = Pg> {
     /// # Errors
     /// As for [`as_of`](Self::as_of).
     #[allow(clippy::wrong_self_convention, reason = "\"as of\" an instant, not a conversion")]
-    fn as_of_in<R>(&mut self, schema: &Schema, key: impl Into<RowKey>, at: OffsetDateTime) -> Result<R, Error>
+    fn as_of_in<R>(&mut self, schema: &Schema, key: impl Into<RowKey>, at: OffsetDateTime) -> Result<RowAsOf<R>, Error>
     where
         R: Audited + QueryableByName<Pg> + 'static,
     {
@@ -275,7 +277,9 @@ pub trait Trail: LoadConnection<Backend = Pg> {
         wire::reading(self, |connection| {
             let image = wire::perform(connection, schema, &as_of)?;
             let statement = as_of.row_statement(schema, &image, R::columns())?;
-            bound(&statement).get_result(connection).map_err(|error| Error::from_own_statement(error, schema))
+            let row = bound(&statement).get_result(connection);
+            let row = row.map_err(|error| Error::from_own_statement(error, schema))?;
+            Ok(RowAsOf::new(row, image.origin))
         })
     }
 }

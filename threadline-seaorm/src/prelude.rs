@@ -3,8 +3,8 @@
 //! [`Error`](crate::Error) is not among it: most programs have one of their own.
 
 pub use threadline_core::{
-    Action, ActionStatus, ActorRef, AsOf, AuditContext, Audited, AuditedTable, CapturePolicy, Manifest, Outcome,
-    RetryPolicy, RowHistory, Timeline, manifest,
+    Action, ActionStatus, ActorRef, AsOf, AuditContext, Audited, AuditedTable, CapturePolicy, Manifest, Origin,
+    Outcome, RetryPolicy, RowHistory, Timeline, manifest,
 };
 
 pub use crate::audited;

@@ -6,8 +6,8 @@ use futures_util::stream::Stream;
 use sea_orm::FromQueryResult;
 use threadline_core::{
     ActorHistory, AsOf, Audited, ChangeCount, Correlation, CorrelationBundle, CountChanges, Export, ExportPiece,
-    ExportSummary, Incident, IncidentBundle, Json, LinkedChange, LinkedTransaction, Operation, Page, RowHistory,
-    RowKey, Schema, Streamed, Timeline, TransactionId, TransactionLookup,
+    ExportSummary, Incident, IncidentBundle, Json, LinkedChange, LinkedTransaction, Operation, Page, RowAsOf,
+    RowHistory, RowKey, Schema, Streamed, Timeline, TransactionId, TransactionLookup,
 };
 use time::OffsetDateTime;
 
@@ -216,13 +216,14 @@ pub trait Trail: Sync {
     ///
     /// # Errors
     /// What [`AsOf`] documents, and as for [`run`](Self::run).
-    fn as_of_json(&self, query: &AsOf) -> impl Future<Output = Result<Json, Error>> + Send {
+    fn as_of_json(&self, query: &AsOf) -> impl Future<Output = Result<RowAsOf<Json>, Error>> + Send {
         self.run(query)
     }
 
     /// The row of a model as it was at an instant, decoded by SeaORM from columns of the table's own types.
     ///
-    /// `R` is an entity's `Model`, or a struct of your own with some of the columns. Fields of masked and excluded columns
+    /// `R` is an entity's `Model`, or a struct of your own with some of the columns. The answer tells whether the
+    /// row is an image of the trail or was rebuilt, and can be used as the row itself. Fields of masked and excluded columns
     /// must be `Option`, and are `None`. A column's `select_as` is not known here: the field has to decode the column itself.
     ///
     /// # Errors
@@ -251,7 +252,7 @@ pub trait Trail: Sync {
     /// #     yesterday: time::OffsetDateTime,
     /// # ) -> Result<(), threadline_seaorm::Error> {
     /// let post = connection.as_of::<Post>(7, yesterday).await?;
-    /// println!("it was called {}", post.title);
+    /// println!("it was called {} ({})", post.title, post.origin);
     /// # Ok(())
     /// # }
     /// ```
@@ -259,7 +260,7 @@ pub trait Trail: Sync {
         &self,
         key: impl Into<RowKey> + Send,
         at: OffsetDateTime,
-    ) -> impl Future<Output = Result<R, Error>> + Send
+    ) -> impl Future<Output = Result<RowAsOf<R>, Error>> + Send
     where
         R: Audited + FromQueryResult + Send,
     {
@@ -276,7 +277,7 @@ pub trait Trail: Sync {
         schema: &Schema,
         key: impl Into<RowKey> + Send,
         at: OffsetDateTime,
-    ) -> impl Future<Output = Result<R, Error>> + Send
+    ) -> impl Future<Output = Result<RowAsOf<R>, Error>> + Send
     where
         R: Audited + FromQueryResult + Send,
     {
@@ -286,7 +287,7 @@ pub trait Trail: Sync {
 }
 
 /// A row as it was, in two steps: the image, then the row made of it.
-async fn row<R>(reading: Reached<'_>, schema: &Schema, as_of: &AsOf) -> Result<R, Error>
+async fn row<R>(reading: Reached<'_>, schema: &Schema, as_of: &AsOf) -> Result<RowAsOf<R>, Error>
 where
     R: Audited + FromQueryResult + Send,
 {
@@ -294,5 +295,5 @@ where
     let row = reading.one(&as_of.row_statement(schema, &image, R::columns())?, schema).await?;
     let model = R::from_query_result(&row, "")?;
     reading.end().await?;
-    Ok(model)
+    Ok(RowAsOf::new(model, image.origin))
 }

@@ -4,7 +4,7 @@
 
 pub use threadline_core::{
     Action, ActionStatus, ActorRef, AsOf, AuditContext, Audited, AuditedTable, CapturePolicy, IsolationLevel, Manifest,
-    Outcome, RowHistory, Timeline, TransactionOptions, manifest,
+    Origin, Outcome, RowHistory, Timeline, TransactionOptions, manifest,
 };
 
 pub use crate::audited;

@@ -8,7 +8,7 @@ use sqlx::{FromRow, PgConnection};
 use threadline_core::{
     ActorHistory, AsOf, Audited, ChangeCount, Correlation, CorrelationBundle, CountChanges, Export, ExportPiece,
     ExportSummary, Exporting, Incident, IncidentBundle, Json, LinkedChange, LinkedTransaction, Operation, Page,
-    Reading, RowHistory, RowKey, Schema, Statement, Streamed, Timeline, TransactionId, TransactionLookup,
+    Reading, RowAsOf, RowHistory, RowKey, Schema, Statement, Streamed, Timeline, TransactionId, TransactionLookup,
 };
 use time::OffsetDateTime;
 
@@ -229,13 +229,14 @@ pub trait Trail: Reach {
     /// # Errors
     /// What [`AsOf`] documents, and as for [`run`](Self::run).
     #[allow(clippy::wrong_self_convention, reason = "Self is a reference, as in sqlx's Executor")]
-    fn as_of_json(self, query: &AsOf) -> impl Future<Output = Result<Json, Error>> + Send {
+    fn as_of_json(self, query: &AsOf) -> impl Future<Output = Result<RowAsOf<Json>, Error>> + Send {
         self.run(query)
     }
 
     /// The row of a model as it was at an instant, decoded by sqlx from columns of the table's own types.
     ///
-    /// Fields of masked and excluded columns must be `Option`, and are `None`.
+    /// The answer tells whether the row is an image of the trail or was rebuilt, and can be used as the row itself. Fields of
+    /// masked and excluded columns must be `Option`, and are `None`.
     ///
     /// # Errors
     /// What [`AsOf`] and [`AsOf::row_statement`] document, and as for [`run`](Self::run).
@@ -260,7 +261,7 @@ pub trait Trail: Reach {
     ///
     /// # async fn example(pool: sqlx::PgPool, yesterday: time::OffsetDateTime) -> Result<(), threadline_sqlx::Error> {
     /// let post = pool.as_of::<Post>(7, yesterday).await?;
-    /// println!("it was called {}", post.title);
+    /// println!("it was called {} ({})", post.title, post.origin);
     /// # Ok(())
     /// # }
     /// ```
@@ -269,7 +270,7 @@ pub trait Trail: Reach {
         self,
         key: impl Into<RowKey> + Send,
         at: OffsetDateTime,
-    ) -> impl Future<Output = Result<R, Error>> + Send
+    ) -> impl Future<Output = Result<RowAsOf<R>, Error>> + Send
     where
         R: Audited + for<'r> FromRow<'r, PgRow> + Send + Unpin,
     {
@@ -290,7 +291,7 @@ pub trait Trail: Reach {
         schema: &Schema,
         key: impl Into<RowKey> + Send,
         at: OffsetDateTime,
-    ) -> impl Future<Output = Result<R, Error>> + Send
+    ) -> impl Future<Output = Result<RowAsOf<R>, Error>> + Send
     where
         R: Audited + for<'r> FromRow<'r, PgRow> + Send + Unpin,
     {
@@ -315,7 +316,7 @@ async fn run<H: Reach, O: Operation + Sync>(handle: H, schema: &Schema, operatio
 }
 
 /// A row as it was, in two steps: the image, then the row made of it.
-async fn read_row<H, R>(handle: H, schema: &Schema, as_of: AsOf) -> Result<R, Error>
+async fn read_row<H, R>(handle: H, schema: &Schema, as_of: AsOf) -> Result<RowAsOf<R>, Error>
 where
     H: Reach,
     R: Audited + for<'r> FromRow<'r, PgRow> + Send + Unpin,
@@ -329,7 +330,7 @@ where
     let row = wire::fetch_row(connection, &statement, &types).await;
     let row = R::from_row(&row.map_err(|error| Error::from_own_statement(error, schema))?)?;
     opened.close().await?;
-    Ok(row)
+    Ok(RowAsOf::new(row, image.origin))
 }
 
 /// Where a stream is.

@@ -114,7 +114,7 @@ impl Library {
 
     /// A book as it was.
     pub(crate) async fn book_at(&self, id: i64, at: OffsetDateTime) -> Result<Book, Error> {
-        Ok(self.pool.get().await?.as_of::<Book>(id, at).await?)
+        Ok(self.pool.get().await?.as_of::<Book>(id, at).await?.row)
     }
 }
 

@@ -98,5 +98,5 @@ pub(crate) async fn at(
 ) -> Result<Json<Ticket>, AppError> {
     let instant = OffsetDateTime::parse(&instant, &Rfc3339).map_err(|_| AppError::BadInstant)?;
     let ticket = state.with(move |conn| Ok(conn.as_of::<Ticket>(id, instant)?)).await?;
-    Ok(Json(ticket))
+    Ok(Json(ticket.row))
 }

@@ -114,6 +114,6 @@ pub(crate) async fn as_of(
     Query(At { at }): Query<At>,
 ) -> Result<Json<Post>, AppError> {
     let at = OffsetDateTime::parse(&at, &Rfc3339).map_err(|_| AppError::NotAnInstant)?;
-    let post: posts::Model = app.db.as_of(id, at).await?;
-    Ok(Json(post.into()))
+    let post = app.db.as_of::<posts::Model>(id, at).await?;
+    Ok(Json(post.row.into()))
 }

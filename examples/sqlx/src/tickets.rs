@@ -145,5 +145,5 @@ pub(crate) async fn at(
     Path((id, instant)): Path<(i64, String)>,
 ) -> Result<Json<Ticket>, AppError> {
     let instant = OffsetDateTime::parse(&instant, &Rfc3339).map_err(|_| AppError::BadInstant)?;
-    Ok(Json(db.as_of::<Ticket>(id, instant).await?))
+    Ok(Json(db.as_of::<Ticket>(id, instant).await?.row))
 }

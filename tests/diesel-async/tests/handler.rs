@@ -142,7 +142,7 @@ async fn rename(state: &AppState, caller: &Caller, id: i64, title: &str) -> Resu
 async fn post_as_of(state: &AppState, id: &str, at: OffsetDateTime) -> Result<Post, AppError> {
     let conn = &mut state.pool.get().await?;
     let id: i64 = id.parse()?;
-    Ok(conn.as_of::<Post>(id, at).await?)
+    Ok(conn.as_of::<Post>(id, at).await?.row)
 }
 
 impl From<ParseIntError> for AppError {

@@ -135,7 +135,7 @@ fn rename(state: &AppState, caller: &Caller, id: i64, title: &str) -> Result<Out
 fn post_as_of(state: &AppState, id: &str, at: OffsetDateTime) -> Result<Post, AppError> {
     let conn = &mut state.pool.get()?;
     let id: i64 = id.parse()?;
-    Ok(conn.as_of::<Post>(id, at)?)
+    Ok(conn.as_of::<Post>(id, at)?.row)
 }
 
 impl From<ParseIntError> for AppError {

@@ -7,7 +7,7 @@ use sqlx::postgres::types::{PgInterval, PgRange};
 use sqlx::types::{Decimal, Json};
 use sqlx::{FromRow, Type};
 use threadline::sqlx::{AuditedPool, Error, Trail};
-use threadline::{AsOf, Audited, AuditedTable, ModelColumn, RowHistory, RowKey};
+use threadline::{AsOf, Audited, AuditedTable, ModelColumn, Origin, RowHistory, RowKey};
 use time::macros::{date, datetime};
 use time::{Date, OffsetDateTime, PrimitiveDateTime};
 
@@ -18,6 +18,7 @@ on_both! {
     a_row_of_many_types_comes_back_as_it_was,
     what_the_trail_does_not_hold_is_none_or_an_error_that_names_it,
     a_column_that_is_not_what_it_was_is_named,
+    a_row_that_was_rebuilt_says_so,
     a_row_is_followed_to_another_key,
     a_key_of_the_wrong_type_is_refused_alike_by_history_and_as_of,
     a_row_is_read_inside_the_transaction_that_changes_it,
@@ -106,7 +107,7 @@ async fn a_row_of_many_types_comes_back_as_it_was(target: Target) {
         .execute("UPDATE things SET price = 0, ratio = 'NaN', document = '1', short = 'x'; DELETE FROM things")
         .unwrap();
 
-    let thing: Thing = db.as_of(7, then).await.unwrap();
+    let thing = db.as_of::<Thing>(7, then).await.unwrap().row;
     assert_eq!((thing.id, thing.price), (7, "123456789.12345".parse().unwrap()));
     assert!(thing.ratio == 0.0 && thing.ratio.is_sign_negative());
     assert_eq!((thing.tiny, thing.bytes), (1e-45, vec![0, 255]));
@@ -162,7 +163,7 @@ async fn what_the_trail_does_not_hold_is_none_or_an_error_that_names_it(target: 
     let then = now(&db).await;
     target.database.execute("ALTER TABLE accounts ADD added text NOT NULL DEFAULT '', DROP gone").unwrap();
 
-    let account: Account = db.as_of(1, then).await.unwrap();
+    let account = db.as_of::<Account>(1, then).await.unwrap().row;
     assert_eq!((account.id, account.email, account.secret, account.added), (1, None, None, None));
 
     let names = |error: Error| {
@@ -226,6 +227,16 @@ async fn a_column_that_is_not_what_it_was_is_named(target: Target) {
     }
 }
 
+async fn a_row_that_was_rebuilt_says_so(target: Target) {
+    let db = target.audited(1);
+    // As if it had been there before capture.
+    target.database.execute("INSERT INTO posts VALUES (1, 'a'); SET session_replication_role = replica; INSERT INTO posts VALUES (9, 'older'); RESET session_replication_role").unwrap();
+    let then = now(&db).await;
+    assert_eq!(db.as_of::<Post>(1, then).await.unwrap().origin, Origin::Image);
+    let older = db.as_of::<Post>(9, then).await.unwrap();
+    assert_eq!((older.title.as_str(), older.origin), ("older", Origin::Reconstructed));
+}
+
 async fn a_row_is_followed_to_another_key(target: Target) {
     let db = target.audited(1);
     target.database.execute("INSERT INTO posts VALUES (1, 'a'); UPDATE posts SET id = 2").unwrap();
@@ -248,7 +259,9 @@ async fn a_key_of_the_wrong_type_is_refused_alike_by_history_and_as_of(target: T
     for id in [7, 8] {
         let key = |value: Value| RowKey::columns([("id", value)]);
         for good in [key(json!(id)), RowKey::value(id), json!(id).into()] {
-            db.as_of_json(&AsOf::new("public", "old", good.clone(), then)).await.unwrap();
+            let row = db.as_of_json(&AsOf::new("public", "old", good.clone(), then)).await.unwrap();
+            // The update keeps an image of what it made; of the other row there is none.
+            assert_eq!(row.origin, if id == 8 { Origin::Image } else { Origin::Reconstructed });
             db.row_history(&RowHistory::new("public", "old", good)).await.unwrap();
         }
         for bad in [key(json!(id.to_string())), RowKey::value(id.to_string()), RowKey::columns([("ID", json!(id))])] {
@@ -274,7 +287,7 @@ async fn a_row_is_read_inside_the_transaction_that_changes_it(target: Target) {
         crate::support::insert_post(tx, 1).await?;
         let at = instant(&crate::support::text(tx, NOW).await?.unwrap());
         crate::support::run(tx, "UPDATE posts SET title = 'later'").await?;
-        assert_eq!(tx.as_of::<Post>(1, at).await?, Post { id: 1, title: "title".to_owned() });
+        assert_eq!(tx.as_of::<Post>(1, at).await?.row, Post { id: 1, title: "title".to_owned() });
         Ok::<_, Error>(())
     })
     .await

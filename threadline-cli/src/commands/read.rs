@@ -1,7 +1,7 @@
 //! `timeline`, `count`, `history` and `as-of`.
 
 use serde::Serialize;
-use threadline_core::{AsOf, CountChanges, Cursor, Json, LinkedChange, Page, RowHistory};
+use threadline_core::{AsOf, CountChanges, Cursor, Json, LinkedChange, Page, RowAsOf, RowHistory};
 
 use crate::args::{AsOfArgs, CountArgs, HistoryArgs, TimelineArgs};
 use crate::database::Database;
@@ -14,7 +14,8 @@ use crate::render;
 struct RowThen<'a> {
     table_schema: &'a str,
     table_name: &'a str,
-    row: Json,
+    #[serde(flatten)]
+    then: RowAsOf<Json>,
 }
 
 pub(crate) async fn timeline(database: &Database, arguments: &TimelineArgs, output: Output) -> Result<(), Failure> {
@@ -44,9 +45,9 @@ pub(crate) async fn as_of(database: &Database, arguments: &AsOfArgs, output: Out
     let table = lookup::known_table(database, &arguments.row.table).await?;
     let key = arguments.row.key.resolve(database, &table).await?;
     let schema = table.schema_or_public();
-    let row = database.read(&AsOf::new(schema, &*table.table, key, arguments.at)).await?;
-    let then = RowThen { table_schema: schema, table_name: &table.table, row };
-    output.result(&then, |then| render::columns(&then.row))
+    let then = database.read(&AsOf::new(schema, &*table.table, key, arguments.at)).await?;
+    let answer = RowThen { table_schema: schema, table_name: &table.table, then };
+    output.result(&answer, |answer| render::row_as_of(&answer.then))
 }
 
 fn print(page: &Page<LinkedChange>, output: Output) -> Result<(), Failure> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anstyle::Style;
 use serde_json::value::RawValue;
-use threadline_core::{AuditAction, AuditChange, AuditTransaction, ChangeOp, Json, LinkedChange};
+use threadline_core::{AuditAction, AuditChange, AuditTransaction, ChangeOp, Json, LinkedChange, Origin, RowAsOf};
 use time::OffsetDateTime;
 
 use super::style::{BAD, CHANGED, NEW, QUIET, STRONG, WHO};
@@ -209,8 +209,19 @@ fn image(columns: &Columns<'_>, width: usize) -> String {
     flow(&parts, INDENT, width)
 }
 
+/// The columns of a row of the past, and that it was rebuilt if so.
+pub(crate) fn row_as_of(then: &RowAsOf<Json>) -> String {
+    let mut text = columns(then);
+    if then.origin == Origin::Reconstructed {
+        text.push_str(&format!(
+            "{QUIET}    reconstructed from later changes: the trail holds no image of that instant{QUIET:#}\n"
+        ));
+    }
+    text
+}
+
 /// A row, a line for each column.
-pub(crate) fn columns(row: &Json) -> String {
+fn columns(row: &Json) -> String {
     let columns: Vec<(String, &RawValue)> =
         columns_of(row).into_iter().map(|(name, json)| (plain(&name), json)).collect();
     let widest = columns.iter().map(|(name, _)| length(name)).max().unwrap_or_default().min(MAX_NAME);

@@ -178,6 +178,21 @@ fn a_row_is_shown_as_it_was() {
 }
 
 #[test]
+fn a_row_that_was_rebuilt_says_so() {
+    let database = story();
+    let sql = "CREATE TABLE older (id int PRIMARY KEY, v text); INSERT INTO older VALUES (1, 'a');
+        SELECT threadline.enable_capture('older')";
+    database.execute(sql).unwrap();
+    let rebuilt = on(&database, &["as-of", "older", "1", "--at", "now", "--json"]).json();
+    assert_eq!((&rebuilt["row"]["v"], &rebuilt["origin"]), (&"a".into(), &"reconstructed".into()));
+    let text = on(&database, &["as-of", "older", "1", "--at", "now"]).text();
+    insta::assert_snapshot!("as_of_reconstructed", text);
+    let image = on(&database, &["as-of", "posts", "7", "--at", "now", "--json"]).json();
+    assert_eq!(image["origin"], "image");
+    assert!(!on(&database, &["as-of", "posts", "7", "--at", "now"]).text().contains("reconstructed"));
+}
+
+#[test]
 fn why_there_was_no_row_is_told() {
     let database = story();
     let line = r#"{"invoice": "A-1", "line": 2}"#;

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::{reconstruct::Evidence, row_history::table_name, row_key::RowKey};
+use super::{reconstruct::Evidence, row_as_of::RowAsOf, row_history::table_name, row_key::RowKey};
 use crate::{
     Audited, Error, Json, ModelColumn, Operation, Schema, Statement, decode, instant, manifest::qualified,
     quote_identifier, quote_literal,
@@ -14,7 +14,8 @@ use crate::{
 ///
 /// The image is the one after the last change captured at or before the instant. Where the trail keeps none, because
 /// the policy is lean or the row is older than capture, it is rebuilt from the first later change that tells the whole
-/// row, or from the live row, by undoing what changed in between. Redacted columns are as the trail shows them.
+/// row, or from the live row, by undoing what changed in between, and [marked so](RowAsOf::origin). Redacted columns are
+/// as the trail shows them.
 ///
 /// Rebuilding from the live row needs the right to read the table; nothing else does.
 ///
@@ -92,7 +93,7 @@ impl AsOf {
     /// use time::macros::datetime;
     ///
     /// let as_of = AsOf::new("public", "posts", 7, datetime!(2026-02-03 04:05:06 UTC));
-    /// let image: Json = r#"{"id": 7, "title": "Ship it"}"#.parse()?; // what running `as_of` gave
+    /// let image: Json = r#"{"id": 7, "title": "Ship it"}"#.parse()?; // the row that running `as_of` gave
     /// let columns = [ModelColumn::new("id").key(), ModelColumn::new("title")];
     /// let statement = as_of.row_statement(&Schema::default(), &image, &columns)?;
     /// assert_eq!(statement.params(), [Some(image.get().to_owned())]);
@@ -136,7 +137,7 @@ impl AsOf {
 }
 
 impl Operation for AsOf {
-    type Output = Json;
+    type Output = RowAsOf<Json>;
 
     fn statement(&self, schema: &Schema) -> Result<Statement, Error> {
         table_name(&self.schema, "schema")?;
@@ -150,7 +151,7 @@ impl Operation for AsOf {
             .bind(instant::floor(self.at, "at")?))
     }
 
-    fn decode(&self, rows: Vec<String>) -> Result<Json, Error> {
+    fn decode(&self, rows: Vec<String>) -> Result<RowAsOf<Json>, Error> {
         let evidence: Evidence = decode::only_row(&rows, "the evidence of a row")?;
         evidence.row(&self.schema, &self.table, &self.key, self.at)
     }

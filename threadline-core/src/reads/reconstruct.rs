@@ -6,6 +6,7 @@ use time::OffsetDateTime;
 use super::{
     image,
     replay::{Queue, prior_image},
+    row_as_of::{Origin, RowAsOf},
     row_key::{KeyFacts, RowKey},
 };
 use crate::{ChangeOp, Error, Json, error::Kind, instant, trail};
@@ -65,7 +66,13 @@ enum Holder {
 
 impl Evidence {
     /// The row at the instant.
-    pub(super) fn row(&self, schema: &str, table: &str, key: &RowKey, at: OffsetDateTime) -> Result<Json, Error> {
+    pub(super) fn row(
+        &self,
+        schema: &str,
+        table: &str,
+        key: &RowKey,
+        at: OffsetDateTime,
+    ) -> Result<RowAsOf<Json>, Error> {
         let answer = |kind, message: String, remedy: &str| {
             Err(Error::new(kind, message).table_name(schema, table).remedy_text(remedy))
         };
@@ -92,16 +99,18 @@ impl Evidence {
             answer(Kind::ImageUnavailable, message, "Read its history for what is known")
         };
 
+        let rebuilt = |image| Ok(RowAsOf::new(image, Origin::Reconstructed));
+
         if let Some(facts) = &self.facts {
             key.explain(schema, table, facts)?;
         }
         match self.holder()? {
-            Holder::Row(image) => return Ok(image),
+            Holder::Row(image) => return Ok(RowAsOf::new(image, Origin::Image)),
             Holder::Nobody if self.before.iter().all(|touch| touch.op == ChangeOp::Truncate) => return nobody_yet(),
             Holder::Nobody => return nobody(),
             Holder::WithoutImage => {
                 return match self.undone()? {
-                    Ok(image) => Ok(image),
+                    Ok(image) => rebuilt(image),
                     Err(problem) => unavailable(problem),
                 };
             }
@@ -113,7 +122,7 @@ impl Evidence {
         }
         match self.after.first() {
             Some(first) if first.arrives => match self.displaced(first.xid)? {
-                Some(image) => Ok(image),
+                Some(image) => rebuilt(image),
                 None => nobody_yet(),
             },
             None if self.live.is_none() => nobody_yet(),
@@ -121,7 +130,7 @@ impl Evidence {
                 unavailable("a later TRUNCATE took what was there, if anything, and was recorded as one event")
             }
             _ => match self.undone()? {
-                Ok(image) => Ok(image),
+                Ok(image) => rebuilt(image),
                 Err(problem) => unavailable(problem),
             },
         }

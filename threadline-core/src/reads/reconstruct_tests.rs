@@ -71,14 +71,17 @@ impl Case {
         self
     }
 
-    fn ask(&self) -> Result<Json, Error> {
+    fn ask(&self) -> Result<RowAsOf<Json>, Error> {
         let evidence: Evidence = serde_json::from_str(&self.0.to_string()).unwrap();
         evidence.row("public", "posts", &RowKey::value(1), instant(10))
     }
 
     /// The title of the row found.
     fn title(&self) -> String {
-        let image: Value = self.ask().unwrap().decode().unwrap();
+        let then = self.ask().unwrap();
+        let told_by_then = self.0["after"] == json!([]) && self.0["live"].is_null();
+        assert_eq!(then.origin, if told_by_then { Origin::Image } else { Origin::Reconstructed });
+        let image: Value = then.decode().unwrap();
         assert_eq!(image["id"], 1);
         image["title"].as_str().unwrap().to_owned()
     }

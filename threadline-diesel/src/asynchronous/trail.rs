@@ -8,8 +8,8 @@ use diesel_async::RunQueryDsl;
 use futures_util::stream::{Stream, TryStreamExt};
 use threadline_core::{
     ActorHistory, AsOf, Audited, ChangeCount, Correlation, CorrelationBundle, CountChanges, Export, ExportPiece,
-    ExportSummary, Incident, IncidentBundle, Json, LinkedChange, LinkedTransaction, Operation, Page, RowHistory,
-    RowKey, Schema, Streamed, Timeline, TransactionId, TransactionLookup,
+    ExportSummary, Incident, IncidentBundle, Json, LinkedChange, LinkedTransaction, Operation, Page, RowAsOf,
+    RowHistory, RowKey, Schema, Streamed, Timeline, TransactionId, TransactionLookup,
 };
 use time::OffsetDateTime;
 
@@ -212,13 +212,14 @@ pub trait Trail: AuditDsl {
     ///
     /// # Errors
     /// What [`AsOf`] documents, and as for [`run`](Self::run).
-    fn as_of_json(&mut self, query: &AsOf) -> impl Future<Output = Result<Json, Error>> + Send {
+    fn as_of_json(&mut self, query: &AsOf) -> impl Future<Output = Result<RowAsOf<Json>, Error>> + Send {
         self.run(query)
     }
 
     /// The row of a model as it was at an instant, decoded by Diesel from columns of the table's own types.
     ///
-    /// Fields of masked and excluded columns must be `Option`, and are `None`.
+    /// The answer tells whether the row is an image of the trail or was rebuilt, and can be used as the row itself. Fields of
+    /// masked and excluded columns must be `Option`, and are `None`.
     ///
     /// # Errors
     /// What [`AsOf`] and [`AsOf::row_statement`] document, and as for [`run`](Self::run).
@@ -251,7 +252,8 @@ pub trait Trail: AuditDsl {
     /// # }
     ///
     /// # async fn example(conn: &mut AsyncPgConnection, then: time::OffsetDateTime) -> Result<(), threadline_diesel::Error> {
-    /// let post: Post = conn.as_of(7, then).await?;
+    /// let post = conn.as_of::<Post>(7, then).await?;
+    /// println!("it was called {} ({})", post.title, post.origin);
     /// # Ok(())
     /// # }
     /// ```
@@ -260,7 +262,7 @@ pub trait Trail: AuditDsl {
         &mut self,
         key: impl Into<RowKey> + Send,
         at: OffsetDateTime,
-    ) -> impl Future<Output = Result<R, Error>> + Send
+    ) -> impl Future<Output = Result<RowAsOf<R>, Error>> + Send
     where
         R: Audited + QueryableByName<Pg> + Send + 'static,
     {
@@ -277,7 +279,7 @@ pub trait Trail: AuditDsl {
         schema: &Schema,
         key: impl Into<RowKey> + Send,
         at: OffsetDateTime,
-    ) -> impl Future<Output = Result<R, Error>> + Send
+    ) -> impl Future<Output = Result<RowAsOf<R>, Error>> + Send
     where
         R: Audited + QueryableByName<Pg> + Send + 'static;
 
@@ -306,7 +308,7 @@ impl<C: AuditDsl> Trail for C {
         schema: &Schema,
         key: impl Into<RowKey> + Send,
         at: OffsetDateTime,
-    ) -> Result<R, Error>
+    ) -> Result<RowAsOf<R>, Error>
     where
         R: Audited + QueryableByName<Pg> + Send + 'static,
     {
@@ -314,7 +316,9 @@ impl<C: AuditDsl> Trail for C {
         reading(self, async |conn| {
             let image = wire::perform(conn, schema, &as_of).await?;
             let statement = as_of.row_statement(schema, &image, R::columns())?;
-            bound(&statement).get_result(conn).await.map_err(|error| Error::from_own_statement(error, schema))
+            let row = bound(&statement).get_result(conn).await;
+            let row = row.map_err(|error| Error::from_own_statement(error, schema))?;
+            Ok(RowAsOf::new(row, image.origin))
         })
         .await
     }

@@ -5,7 +5,7 @@ use diesel_async::AsyncConnection;
 use futures_util::TryStreamExt;
 use threadline_core::{
     Action, ActorHistory, AsOf, Audited, AuditedTable, ChangeOp, CountChanges, CreatePartitions, Export,
-    InstalledVersion, ModelColumn, RowHistory, Schema, Timeline, kernel,
+    InstalledVersion, ModelColumn, Origin, RowHistory, Schema, Timeline, kernel,
 };
 use threadline_diesel::Error;
 use threadline_diesel::asynchronous::{AuditDsl, Trail, attach, install};
@@ -88,13 +88,18 @@ async fn a_row_is_read_as_it_was_as_json_and_typed() {
 
     let row = conn.as_of_json(&AsOf::by_id("public", "posts", 1, then)).await.unwrap();
     assert_eq!(row.to_string(), r#"{"id": 1, "title": "title"}"#);
-    assert_eq!(conn.as_of::<Post>(1, then).await.unwrap(), Post { id: 1, title: "title".to_owned() });
+    assert_eq!(conn.as_of::<Post>(1, then).await.unwrap().row, Post { id: 1, title: "title".to_owned() });
     conn.transaction(async |conn| {
         assert_eq!(conn.as_of::<Post>(1, now(&target).await).await?.title, "new");
         QueryResult::Ok(())
     })
     .await
     .unwrap();
+    // As if it had been there before capture.
+    target.database.execute("SET session_replication_role = replica; INSERT INTO posts VALUES (9, 'older'); RESET session_replication_role").unwrap();
+    assert_eq!(conn.as_of::<Post>(1, then).await.unwrap().origin, Origin::Image);
+    let older = conn.as_of::<Post>(9, then).await.unwrap();
+    assert_eq!((older.title.as_str(), older.origin), ("older", Origin::Reconstructed));
     let error = conn.as_of::<Post>(1, before).await.unwrap_err();
     let error = error.as_core().unwrap();
     assert!(error.is_never_existed() || error.is_before_horizon(), "{error}");

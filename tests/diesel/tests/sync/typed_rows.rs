@@ -19,6 +19,7 @@ on_both! {
     what_the_trail_does_not_hold_is_none_or_an_error_that_names_it,
     a_column_that_is_not_what_it_was_is_named,
     a_row_is_read_inside_the_transaction_that_changes_it,
+    a_row_that_was_rebuilt_says_so,
     a_row_that_moved_tells_where,
 }
 
@@ -145,7 +146,7 @@ fn a_row_of_many_types_comes_back_as_it_was(target: &Target) {
     let then = now(&mut conn);
     target.database.execute("UPDATE things SET price = 0, ratio = 'NaN', short = 'x'; DELETE FROM things").unwrap();
 
-    let thing: Thing = conn.as_of(7, then).unwrap();
+    let thing = conn.as_of::<Thing>(7, then).unwrap().row;
     assert_eq!(thing.id, 7);
     assert_eq!(thing.price, PgNumeric::Positive { weight: 1, scale: 5, digits: vec![1, 2345, 6789] });
     assert_eq!(thing.number, PgNumeric::NaN);
@@ -207,7 +208,7 @@ fn what_the_trail_does_not_hold_is_none_or_an_error_that_names_it(target: &Targe
     let then = now(&mut conn);
     target.database.execute("ALTER TABLE accounts ADD added text NOT NULL DEFAULT '', DROP gone").unwrap();
 
-    let account: Account = conn.as_of(1, then).unwrap();
+    let account = conn.as_of::<Account>(1, then).unwrap().row;
     assert_eq!((account.id, account.email, account.secret, account.added), (1, None, None, None));
 
     let names = |error: Error| {
@@ -272,10 +273,20 @@ fn a_row_is_read_inside_the_transaction_that_changes_it(target: &Target) {
         .audited(&user("42"), |conn| {
             insert_post(conn, 1)?;
             let then = now(&mut target.connect());
-            assert_eq!(conn.as_of::<Post>(1, then)?, Post { id: 1, title: "title".to_owned() });
+            assert_eq!(conn.as_of::<Post>(1, then)?.row, Post { id: 1, title: "title".to_owned() });
             Ok::<_, Error>(())
         })
         .unwrap();
+}
+
+fn a_row_that_was_rebuilt_says_so(target: &Target) {
+    let mut conn = target.connect();
+    // As if it had been there before capture.
+    target.database.execute("INSERT INTO posts VALUES (1, 'a'); SET session_replication_role = replica; INSERT INTO posts VALUES (9, 'older'); RESET session_replication_role").unwrap();
+    let then = now(&mut conn);
+    assert_eq!(conn.as_of::<Post>(1, then).unwrap().origin, Origin::Image);
+    let older = conn.as_of::<Post>(9, then).unwrap();
+    assert_eq!((older.title.as_str(), older.origin), ("older", Origin::Reconstructed));
 }
 
 fn a_row_that_moved_tells_where(target: &Target) {

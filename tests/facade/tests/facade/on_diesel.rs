@@ -42,7 +42,7 @@ pub(crate) fn run(url: &str, before: OffsetDateTime) -> Result<Told, AnyError> {
     })?;
     let title_before = retitle(&mut conn, &ctx, "7")?;
 
-    let then = conn.as_of::<Post>(7, before)?;
+    let then = conn.as_of::<Post>(7, before)?.row;
     assert_eq!(then.id, 7);
     let page = conn.timeline(&Timeline::new().schema("blog").table("posts"))?;
     Ok(Told {

@@ -36,7 +36,7 @@ pub(crate) async fn run(url: &str, before: OffsetDateTime) -> Result<Told, AnyEr
     .await?;
     let title_before = retitle(&mut conn, &ctx, "7").await?;
 
-    let then = conn.as_of::<Post>(7, before).await?;
+    let then = conn.as_of::<Post>(7, before).await?.row;
     assert_eq!(then.id, 7);
     let page = conn.timeline(&Timeline::new().schema("blog").table("posts")).await?;
     Ok(Told {

@@ -43,7 +43,7 @@ pub(crate) async fn run(url: &str, before: OffsetDateTime) -> Result<Told, AnyEr
     .await?;
     let title_before = retitle(&db, &ctx, "7").await?;
 
-    let then = db.as_of::<posts::Model>(7, before).await?;
+    let then = db.as_of::<posts::Model>(7, before).await?.row;
     assert_eq!(then.id, 7);
     let page = db.timeline(&Timeline::new().schema("blog").table("posts")).await?;
     Ok(Told {

@@ -3,6 +3,7 @@
 use sea_orm::entity::prelude::*;
 use sea_orm::{ActiveValue::Set, ConnectionTrait, FromQueryResult};
 use threadline_core::{AuditedTable, CapturePolicy};
+use threadline_core::{Origin, RowAsOf};
 use threadline_macros::Audited;
 use threadline_seaorm::{Trail, enable};
 use time::OffsetDateTime;
@@ -92,11 +93,11 @@ async fn a_model_comes_back_as_it_was() {
         .unwrap();
     (row.secret, row.hidden) = (None, None);
     let id = row.id.to_string();
-    assert_eq!(db.as_of::<diary::Model>(id.as_str(), then).await.unwrap(), row);
+    assert_eq!(db.as_of::<diary::Model>(id.as_str(), then).await.unwrap(), RowAsOf::new(row.clone(), Origin::Image));
     let tx = db.begin(&user("44")).await.unwrap();
-    assert_eq!(tx.as_of::<diary::Model>(id.as_str(), then).await.unwrap(), row);
+    assert_eq!(tx.as_of::<diary::Model>(id.as_str(), then).await.unwrap(), RowAsOf::new(row.clone(), Origin::Image));
     drop(tx);
-    let now = db.unaudited().as_of::<diary::Model>(id.as_str(), OffsetDateTime::now_utc()).await.unwrap();
+    let now = db.unaudited().as_of::<diary::Model>(id.as_str(), OffsetDateTime::now_utc()).await.unwrap().row;
     assert_eq!((now.mood, now.moods), (Mood::Sad, None));
 }
 
@@ -111,7 +112,7 @@ async fn a_struct_of_some_columns_does() {
     let target = Target::new();
     let (db, row) = diary(&target).await;
     let short = db.as_of::<Short>(row.id.to_string(), OffsetDateTime::now_utc()).await.unwrap();
-    assert_eq!(short, Short { id: row.id, mood: Mood::Happy });
+    assert_eq!(short.row, Short { id: row.id, mood: Mood::Happy });
 }
 
 #[tokio::test]
@@ -119,8 +120,13 @@ async fn a_model_of_the_new_format_does() {
     let target = Target::new();
     let db = target.audited(1);
     authors::ActiveModel::builder().set_name("Ursula").save(&db.with(&user("42"))).await.unwrap();
-    let author: authors::Model = db.as_of(1, OffsetDateTime::now_utc()).await.unwrap();
-    assert_eq!(author.name, "Ursula");
+    let author = db.as_of::<authors::Model>(1, OffsetDateTime::now_utc()).await.unwrap();
+    assert_eq!((author.name.as_str(), author.origin), ("Ursula", Origin::Image));
+    // As if it had been there before capture.
+    let older = "SET session_replication_role = replica; INSERT INTO authors (id, name) VALUES (9, 'Octavia'); RESET session_replication_role";
+    target.database.execute(older).unwrap();
+    let author = db.as_of::<authors::Model>(9, OffsetDateTime::now_utc()).await.unwrap();
+    assert_eq!((author.name.as_str(), author.origin), ("Octavia", Origin::Reconstructed));
 }
 
 #[tokio::test]
@@ -140,7 +146,7 @@ async fn a_column_that_cannot_be_told_is_named() {
     let target = Target::new();
     let (db, row) = diary(&target).await;
     let (id, now) = (row.id.to_string(), OffsetDateTime::now_utc());
-    let error = db.as_of::<Wants>(id.as_str(), now).await.map(|row| (row.id, row.secret)).unwrap_err();
+    let error = db.as_of::<Wants>(id.as_str(), now).await.map(|then| (then.id, then.row.secret)).unwrap_err();
     assert_eq!(error.as_core().and_then(threadline_core::Error::column), Some("secret"), "{error}");
     let error = db.as_of::<Gone>(id.as_str(), now).await.map(|row| (row.id, row.gone)).unwrap_err();
     assert_eq!(error.as_core().and_then(threadline_core::Error::column), Some("gone"), "{error}");

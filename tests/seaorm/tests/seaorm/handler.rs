@@ -82,7 +82,7 @@ async fn publish(state: AppState, context: AuditContext, id: String) -> Result<O
 
 /// Whether a post was published at an instant.
 async fn was_published(state: &AppState, id: i64, at: OffsetDateTime) -> Result<bool, AppError> {
-    let post: posts::Model = state.db.as_of(id, at).await?;
+    let post = state.db.as_of::<posts::Model>(id, at).await?;
     Ok(post.published)
 }
 
