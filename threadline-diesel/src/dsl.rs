@@ -5,7 +5,7 @@ use diesel::pg::Pg;
 use threadline_core::{Action, ActionId, AuditContext, Outcome, RecordAction, Schema, TransactionOptions};
 
 use crate::handle::PostgresConnection;
-use crate::{AuditedTransaction, Error, Session, wire};
+use crate::{AuditedTransaction, Error, ScopedConnection, Session, wire};
 
 /// Audited transactions on every connection to PostgreSQL: `PgConnection`, a pooled one, and code that is generic over
 /// `C: LoadConnection<Backend = Pg>`.
@@ -121,6 +121,14 @@ pub trait AuditDsl: LoadConnection<Backend = Pg> {
     /// As for [`Session::record_failure`].
     fn record_failure(&mut self, context: &AuditContext, action: &Action) -> Result<ActionId, Error> {
         self.with(context).record_failure(action)
+    }
+
+    /// The same connection for an application with tenants: its reads of the trail take a scope.
+    fn scoped(self) -> ScopedConnection<Self>
+    where
+        Self: Sized,
+    {
+        ScopedConnection::new(self)
     }
 
     /// What `audited!` expands to.

@@ -40,6 +40,7 @@
 //! | a transaction that somebody else opened, a data migration | [`attach`] |
 //! | an operation whose failure is worth recording | [`Session::on_error_record`], [`AuditDsl::record_failure`] |
 //! | a question about the past | [`Trail`], and [`Trail::stream`] for all there is |
+//! | tenants, each of which may read its own part of the trail | [`ScopedConnection`] |
 //! | a query of your own over the trail | [`trail`] |
 //! | migrations | [`migrations`] |
 //! | code that calls Diesel's `transaction` and shall not know | `AuditedConnection`, feature `connection` |
@@ -109,6 +110,7 @@ pub mod migrations;
 pub mod prelude;
 mod read;
 mod retry;
+mod scoped;
 mod session;
 mod statement;
 pub mod trail;
@@ -128,5 +130,6 @@ pub use install::{apply, enable, install, install_manifest, uninstall};
 #[doc(hidden)]
 pub use macros::__private;
 pub use read::Trail;
+pub use scoped::{InScope, ScopedConnection};
 pub use session::Session;
 pub use transaction::AuditedTransaction;

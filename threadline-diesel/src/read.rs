@@ -273,17 +273,25 @@ pub trait Trail: LoadConnection<Backend = Pg> {
     where
         R: Audited + QueryableByName<Pg> + 'static,
     {
-        let as_of = AsOf::model::<R>(key, at);
-        wire::reading(self, |connection| {
-            let image = wire::perform(connection, schema, &as_of)?;
-            let statement = as_of.row_statement(schema, &image, R::columns())?;
-            let row = bound(&statement).get_result(connection);
-            let row = row.map_err(|error| Error::from_own_statement(error, schema))?;
-            Ok(RowAsOf::new(row, image.origin))
-        })
+        row(self, schema, &AsOf::model::<R>(key, at))
     }
 }
 
 #[diagnostic::do_not_recommend]
 #[allow(clippy::needless_maybe_sized, reason = "of a `String` it would be said that `str` has no size")]
 impl<C> Trail for C where C: PostgresConnection + ?Sized {}
+
+/// A row as it was, in two steps: the image, then the row made of it.
+pub(crate) fn row<C, R>(connection: &mut C, schema: &Schema, as_of: &AsOf) -> Result<RowAsOf<R>, Error>
+where
+    C: LoadConnection<Backend = Pg>,
+    R: Audited + QueryableByName<Pg> + 'static,
+{
+    wire::reading(connection, |connection| {
+        let image = wire::perform(connection, schema, as_of)?;
+        let statement = as_of.row_statement(schema, &image, R::columns())?;
+        let row = bound(&statement).get_result(connection);
+        let row = row.map_err(|error| Error::from_own_statement(error, schema))?;
+        Ok(RowAsOf::new(row, image.origin))
+    })
+}

@@ -38,6 +38,7 @@
 //! | a transaction that somebody else opened, a data migration | [`attach`] |
 //! | an operation whose failure is worth recording | [`Session::on_error_record`], [`Session::record_failure`] |
 //! | a question about the past | [`Trail`] on any handle, or your own queries with the [`entities`] |
+//! | tenants, each of which may read its own part of the trail | [`ScopedDatabase`] |
 //! | sea-orm-migration | `migration`, with the feature of that name |
 //!
 //! An [`AuditedTransaction`] is a connection, a stream source and a transaction to SeaORM, so entities of the old and the
@@ -122,6 +123,7 @@ pub mod prelude;
 mod reach;
 mod retry;
 mod scope;
+mod scoped;
 mod session;
 mod streams;
 mod trail;
@@ -136,6 +138,7 @@ pub use install::{apply, enable, install, install_manifest, uninstall};
 #[doc(hidden)]
 pub use macros::__private;
 pub use options::IntoTransactionOptions;
+pub use scoped::{InScope, ScopedDatabase};
 pub use session::Session;
 pub use threadline_core::RetryPolicy;
 pub use trail::Trail;

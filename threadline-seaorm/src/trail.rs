@@ -287,7 +287,7 @@ pub trait Trail: Sync {
 }
 
 /// A row as it was, in two steps: the image, then the row made of it.
-async fn row<R>(reading: Reached<'_>, schema: &Schema, as_of: &AsOf) -> Result<RowAsOf<R>, Error>
+pub(crate) async fn row<R>(reading: Reached<'_>, schema: &Schema, as_of: &AsOf) -> Result<RowAsOf<R>, Error>
 where
     R: Audited + FromQueryResult + Send,
 {

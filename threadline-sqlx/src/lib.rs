@@ -37,6 +37,7 @@
 //! | a transaction that somebody else opened | [`attach`] |
 //! | an operation whose failure is worth recording | [`Session::on_error_record`], [`Session::record_failure`] |
 //! | a question about the past | [`Trail`] on any handle |
+//! | tenants, each of which may read its own part of the trail | [`ScopedPool`] |
 //!
 //! Inside a closure `tx` is a `&mut AuditedTransaction`: give sqlx `&mut **tx`, and functions of yours
 //! `tx: &mut PgConnection`. (Functions that are generic over sqlx's `Acquire` do not work in a spawned task, with sqlx's own

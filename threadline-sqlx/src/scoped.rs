@@ -3,34 +3,45 @@
 use std::future::Future;
 
 use futures_util::stream::Stream;
+use sqlx::FromRow;
+use sqlx::postgres::PgRow;
 use threadline_core::{
-    ActorHistory, AuditContext, ChangeCount, Correlation, CorrelationBundle, CountChanges, Export, ExportPiece,
-    Incident, IncidentBundle, LinkedChange, LinkedTransaction, Operation, Outcome, Page, RowHistory, Scope, ScopedRead,
-    Streamed, Timeline, TransactionId, TransactionLookup,
+    Action, ActionId, ActorHistory, AsOf, AuditContext, Audited, ChangeCount, Correlation, CorrelationBundle,
+    CountChanges, Export, ExportPiece, ExportSummary, Incident, IncidentBundle, Json, LinkedChange, LinkedTransaction,
+    Operation, Outcome, Page, RowAsOf, RowHistory, RowKey, Scope, ScopedRead, Streamed, Timeline, TransactionId,
+    TransactionLookup,
 };
+use time::OffsetDateTime;
 
-use crate::{AuditedPool, AuditedTransaction, Error, Session, Trail};
+use crate::{AuditedPool, AuditedTransaction, Error, RetryPolicy, Session, Trail, trail};
 
 /// An [`AuditedPool`] whose reads of the trail take a [`Scope`], or say aloud that they have none.
 ///
 /// Application state with tenants holds this instead of the pool. It writes as the pool does and does not implement
-/// [`Trail`], so a read that forgets its scope does not compile.
+/// [`Trail`], so a read that forgets its scope does not compile. Inside a transaction that it begins is the plain
+/// connection; a read there takes its scope in the question, as in [`Timeline::scope`].
 ///
 /// # Examples
-/// ```no_run
+/// ```
 /// use threadline_core::{Scope, Timeline};
-/// use threadline_sqlx::{AuditedPool, ScopedPool, Trail};
+/// use threadline_sqlx::{ScopedPool, Trail};
 ///
-/// # async fn example(pool: sqlx::PgPool, tenant: i64) -> Result<(), threadline_sqlx::Error> {
-/// let db: ScopedPool = AuditedPool::new(pool).scoped();
-/// let theirs = db.scope(Scope::field("tenant_id", tenant)).timeline(&Timeline::new().table("posts")).await?;
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/sqlx.rs"));
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let (_database, pool, _) = trail().await?;
+/// let db: ScopedPool = pool.scoped();
+/// let acme = db.scope(Scope::meta("tenant", "acme"));
+/// assert_eq!(acme.timeline(&Timeline::new().table("posts")).await?.entries.len(), 3);
+/// let other = db.scope(Scope::meta("tenant", "umbrella"));
+/// assert!(other.timeline(&Timeline::new().table("posts")).await?.is_empty());
 /// // For the operators of the service:
-/// let all = db.unscoped().timeline(&Timeline::new().table("posts")).await?;
+/// assert_eq!(db.unscoped().timeline(&Timeline::new().table("posts")).await?.entries.len(), 3);
 /// # Ok(())
 /// # }
 /// ```
 ///
-/// ```compile_fail
+/// ```compile_fail,E0599
 /// # use threadline_core::Timeline;
 /// # use threadline_sqlx::{ScopedPool, Trail};
 /// # async fn example(db: ScopedPool) {
@@ -40,10 +51,7 @@ use crate::{AuditedPool, AuditedTransaction, Error, Session, Trail};
 #[derive(Clone, Debug)]
 pub struct ScopedPool(AuditedPool);
 
-/// The part of the trail that is in a scope; made by [`ScopedPool::scope`].
-///
-/// A row as of an instant is not among its reads: a row of the past has no scope but its own columns. Read it
-/// [`unscoped`](ScopedPool::unscoped) and look at them.
+/// The part of the trail that is in a scope, read with the methods of [`Trail`]; made by [`ScopedPool::scope`].
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct InScope<'p> {
@@ -65,7 +73,7 @@ impl ScopedPool {
         InScope { pool: &self.0, scope }
     }
 
-    /// The whole trail.
+    /// The whole trail, and the pool for what is not about the trail.
     #[must_use]
     pub fn unscoped(&self) -> &AuditedPool {
         &self.0
@@ -74,6 +82,14 @@ impl ScopedPool {
     /// A session under `context`, which can only begin audited transactions. Nothing is sent.
     pub fn with(&self, context: &AuditContext) -> Session {
         self.0.with(context)
+    }
+
+    /// [`Session::begin`] under `context`.
+    ///
+    /// # Errors
+    /// As for [`Session::begin`].
+    pub async fn begin(&self, context: &AuditContext) -> Result<AuditedTransaction<'static>, Error> {
+        self.0.begin(context).await
     }
 
     /// [`Session::transaction`] under `context`.
@@ -87,6 +103,41 @@ impl ScopedPool {
     {
         self.0.transaction(context, body).await
     }
+
+    /// [`Session::retry`] under `context`.
+    ///
+    /// # Errors
+    /// As for [`Session::retry`].
+    pub async fn retry<T, E, F>(&self, context: &AuditContext, policy: &RetryPolicy, body: F) -> Result<Outcome<T>, E>
+    where
+        F: AsyncFnOnce(&mut AuditedTransaction<'_>) -> Result<T, E> + Clone,
+        E: From<Error> + std::error::Error + 'static,
+    {
+        self.0.retry(context, policy, body).await
+    }
+
+    /// [`Session::record_failure`] under `context`.
+    ///
+    /// # Errors
+    /// As for [`Session::record_failure`].
+    pub async fn record_failure(&self, context: &AuditContext, action: &Action) -> Result<ActionId, Error> {
+        self.0.record_failure(context, action).await
+    }
+
+    /// What `audited!` expands to.
+    #[doc(hidden)]
+    pub async fn __audited<T, E, F>(
+        &self,
+        context: &AuditContext,
+        action: Option<Action>,
+        body: F,
+    ) -> Result<Outcome<T>, E>
+    where
+        F: AsyncFnOnce(&mut AuditedTransaction<'_>) -> Result<T, E>,
+        E: From<Error>,
+    {
+        self.0.__audited(context, action, body).await
+    }
 }
 
 impl InScope<'_> {
@@ -98,7 +149,7 @@ impl InScope<'_> {
     where
         O: Operation + ScopedRead + Send + Sync,
     {
-        let read = read.in_scope(&self.scope);
+        let read = read.clone().in_scope(&self.scope);
         async move { self.pool.run(&read).await }
     }
 
@@ -159,7 +210,7 @@ impl InScope<'_> {
     }
 
     /// [`Trail::stream`] of what is in scope.
-    pub fn stream<S>(&self, read: &S) -> impl Stream<Item = Result<S::Item, Error>> + Send
+    pub fn stream<S>(&self, read: S) -> impl Stream<Item = Result<S::Item, Error>> + Send
     where
         S: Streamed + ScopedRead + Send,
         S::Item: Send,
@@ -168,7 +219,42 @@ impl InScope<'_> {
     }
 
     /// [`Trail::export`] of what is in scope.
-    pub fn export(&self, export: &Export) -> impl Stream<Item = Result<ExportPiece, Error>> + Send {
+    pub fn export(&self, export: Export) -> impl Stream<Item = Result<ExportPiece, Error>> + Send {
         self.pool.export(export.in_scope(&self.scope))
+    }
+
+    /// [`Trail::export_to`] of what is in scope.
+    ///
+    /// # Errors
+    /// As for [`Trail::export_to`] and [`run`](Self::run).
+    pub fn export_to<W>(&self, export: Export, writer: W) -> impl Future<Output = Result<ExportSummary, Error>> + Send
+    where
+        W: std::io::Write + Send,
+    {
+        self.pool.export_to(export.in_scope(&self.scope), writer)
+    }
+
+    /// [`Trail::as_of_json`], when the row is in scope as [`AsOf`] says.
+    ///
+    /// # Errors
+    /// As for [`Trail::as_of_json`] and [`run`](Self::run).
+    pub async fn as_of_json(&self, query: &AsOf) -> Result<RowAsOf<Json>, Error> {
+        self.run(query).await
+    }
+
+    /// [`Trail::as_of`], when the row is in scope as [`AsOf`] says.
+    ///
+    /// # Errors
+    /// As for [`Trail::as_of`] and [`run`](Self::run).
+    pub fn as_of<R>(
+        &self,
+        key: impl Into<RowKey> + Send,
+        at: OffsetDateTime,
+    ) -> impl Future<Output = Result<RowAsOf<R>, Error>> + Send
+    where
+        R: Audited + for<'r> FromRow<'r, PgRow> + Send + Unpin,
+    {
+        let as_of = AsOf::model::<R>(key, at).scope(&self.scope);
+        async move { trail::read_row(self.pool, self.pool.schema(), as_of).await }
     }
 }

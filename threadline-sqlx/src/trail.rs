@@ -316,7 +316,7 @@ async fn run<H: Reach, O: Operation + Sync>(handle: H, schema: &Schema, operatio
 }
 
 /// A row as it was, in two steps: the image, then the row made of it.
-async fn read_row<H, R>(handle: H, schema: &Schema, as_of: AsOf) -> Result<RowAsOf<R>, Error>
+pub(crate) async fn read_row<H, R>(handle: H, schema: &Schema, as_of: AsOf) -> Result<RowAsOf<R>, Error>
 where
     H: Reach,
     R: Audited + for<'r> FromRow<'r, PgRow> + Send + Unpin,

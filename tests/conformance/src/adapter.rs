@@ -7,7 +7,7 @@ use threadline_core::{
     Action, AuditContext, LinkedChange, Operation, Page, Timeline, TransactionId, TransactionOptions,
 };
 
-use crate::{Failure, Kind, Part, Step};
+use crate::{Answers, Failure, Kind, Part, Questions, Step};
 
 /// The pool to make.
 #[derive(Clone, Debug)]
@@ -125,6 +125,17 @@ pub trait Adapter: Clone + Send + Sync + 'static {
 
     /// Reads a page of the timeline outside any transaction.
     fn timeline(&self, query: &Timeline) -> impl Future<Output = Result<Page<LinkedChange>, Failure>> + Send;
+
+    /// Asks every question with the method of its own, through the handle for applications with tenants: in a scope, or
+    /// unscoped; outside any transaction.
+    fn ask(
+        &self,
+        scope: Option<&threadline_core::Scope>,
+        questions: &Questions,
+    ) -> impl Future<Output = Result<Answers, Failure>> + Send;
+
+    /// The closure form, begun by the handle for applications with tenants.
+    fn scoped_transaction(&self, call: &Call) -> impl Future<Output = Result<Option<TransactionId>, Failure>> + Send;
 
     /// The closure form whose closure returns the ORM's own error, with a script of one statement. What came out must be
     /// found with `Error::from_orm` again: its class, or none when it is the ORM's.

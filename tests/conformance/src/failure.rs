@@ -32,6 +32,7 @@ pub enum Kind {
 pub struct Failure {
     kind: Kind,
     code: Option<&'static str>,
+    setting: Option<String>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -39,12 +40,19 @@ impl Failure {
     /// The error of [`Step::Fail`](crate::Step::Fail).
     #[must_use]
     pub fn own() -> Self {
-        Self { kind: Kind::Own, code: None, source: None }
+        Self { kind: Kind::Own, code: None, setting: None, source: None }
     }
 
     /// An adapter's error of this kind, with the code of the core's error when there is one.
     pub fn new(kind: Kind, code: Option<&'static str>, source: impl StdError + Send + Sync + 'static) -> Self {
-        Self { kind, code, source: Some(Box::new(source)) }
+        Self { kind, code, setting: None, source: Some(Box::new(source)) }
+    }
+
+    /// The same, which concerns this filter, option or setting.
+    #[must_use]
+    pub fn about(mut self, setting: Option<&str>) -> Self {
+        self.setting = setting.map(str::to_owned);
+        self
     }
 
     /// Its class.
@@ -58,6 +66,12 @@ impl Failure {
     pub fn code(&self) -> Option<&'static str> {
         self.code
     }
+
+    /// The filter, option or setting that Threadline's own error concerns.
+    #[must_use]
+    pub fn setting(&self) -> Option<&str> {
+        self.setting.as_deref()
+    }
 }
 
 /// Makes a [`Failure`] of an adapter's error, which must have the predicates that every adapter's has.
@@ -66,7 +80,10 @@ macro_rules! failure_of {
     ($error:ty) => {
         impl From<$error> for $crate::Failure {
             fn from(error: $error) -> Self {
-                $crate::Failure::new($crate::kind_of!(error), error.as_core().map(|core| core.code()), error)
+                let core = error.as_core();
+                let (code, setting) = (core.map(|core| core.code()), core.and_then(|core| core.setting()));
+                let setting = setting.map(str::to_owned);
+                $crate::Failure::new($crate::kind_of!(error), code, error).about(setting.as_deref())
             }
         }
     };

@@ -22,11 +22,13 @@ pub mod failure;
 pub mod matrix;
 pub mod place;
 pub mod program;
+pub mod questions;
 pub mod route;
 pub mod script;
 
 pub use adapter::{Adapter, Call, Ending, Foreign, PoolOptions, Scope};
 pub use failure::{Failure, Kind};
 pub use place::Place;
+pub use questions::{Answers, Questions};
 pub use route::Route;
 pub use script::{Part, Step};

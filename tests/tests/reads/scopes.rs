@@ -1,11 +1,12 @@
 //! A scope narrows every read, and nothing widens it.
 
 use futures_util::TryStreamExt;
-use threadline::sqlx::{Error, Trail};
+use threadline::sqlx::{Error, ScopedPool, Trail};
 use threadline::{
-    ActorHistory, ActorRef, AuditContext, Correlation, CountChanges, Export, ExportPiece, Incident, RowHistory, Scope,
-    Timeline,
+    ActorHistory, ActorRef, AsOf, AuditContext, Correlation, CountChanges, Export, ExportPiece, Incident, RowHistory,
+    Scope, Timeline,
 };
+use time::OffsetDateTime;
 
 use crate::world::{database, pool};
 
@@ -45,8 +46,8 @@ async fn what_is_out_of_scope_is_not_there() {
         {
             assert!(error.as_core().unwrap().is_not_found(), "{error}");
         }
-        assert_eq!(acme.stream(&everything).try_collect::<Vec<_>>().await.unwrap().len(), 1);
-        let pieces: Vec<ExportPiece> = acme.export(&Export::new(everything.clone())).try_collect().await.unwrap();
+        assert_eq!(acme.stream(everything.clone()).try_collect::<Vec<_>>().await.unwrap().len(), 1);
+        let pieces: Vec<ExportPiece> = acme.export(Export::new(everything.clone())).try_collect().await.unwrap();
         assert!(matches!(pieces.last(), Some(ExportPiece::Done(summary)) if summary.returned_count == 1));
         // A scope that a filter brings along narrows further.
         let other = everything.clone().scope(&Scope::meta("tenant", "umbrella"));
@@ -54,4 +55,91 @@ async fn what_is_out_of_scope_is_not_there() {
     }
     let error = db.scope(Scope::field("", 1)).timeline(&everything).await.unwrap_err();
     assert_eq!(error.as_core().unwrap().setting(), Some("scope"));
+}
+
+async fn write(db: &ScopedPool, tenant: &str, sql: &'static str) {
+    let context = AuditContext::new(ActorRef::user("1").unwrap()).meta("tenant", tenant);
+    let done = db.transaction(&context, async |tx| sqlx::raw_sql(sql).execute(&mut **tx).await.map_err(Error::from));
+    done.await.unwrap();
+}
+
+/// The row as of the instant in a scope: its tenant and title, or the code of the error.
+async fn row(db: &ScopedPool, scope: &Scope, table: &str, id: i64, at: OffsetDateTime) -> String {
+    let (schema, table) = table.split_once('.').unwrap();
+    match db.scope(scope.clone()).as_of_json(&AsOf::by_id(schema, table, id, at)).await {
+        Ok(row) => {
+            let row: serde_json::Value = row.decode().unwrap();
+            format!("{} {}", row["tenant"].as_str().unwrap(), row["title"].as_str().unwrap())
+        }
+        Err(error) => error.as_core().unwrap().code().to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn a_row_as_of_an_instant_is_in_scope_by_its_columns_and_its_last_change() {
+    let database = database();
+    let db = pool(database.url()).scoped();
+    let [acme, umbrella] = ["acme", "umbrella"].map(|tenant| Scope::field("tenant", tenant));
+    let [by_acme, by_umbrella] = ["acme", "umbrella"].map(|tenant| Scope::meta("tenant", tenant));
+    let never = "never_existed";
+
+    // Full images and lean ones: who had the row then, and who changed it last.
+    for (table, insert, hand_over) in [
+        (
+            "public.posts",
+            "INSERT INTO posts VALUES (1, 'theirs', 0, 'acme')",
+            "UPDATE posts SET tenant = 'umbrella', title = 'ours' WHERE id = 1",
+        ),
+        (
+            "public.notes",
+            "INSERT INTO notes VALUES (1, 'theirs', 0, 'acme')",
+            "UPDATE notes SET tenant = 'umbrella', title = 'ours' WHERE id = 1",
+        ),
+    ] {
+        write(&db, "acme", insert).await;
+        let then = OffsetDateTime::now_utc();
+        write(&db, "umbrella", hand_over).await;
+        let now = OffsetDateTime::now_utc();
+        for (first, second) in [(&acme, &umbrella), (&by_acme, &by_umbrella)] {
+            assert_eq!(row(&db, first, table, 1, then).await, "acme theirs");
+            assert_eq!(row(&db, second, table, 1, then).await, never);
+            assert_eq!(row(&db, first, table, 1, now).await, never, "{table}: handed over");
+            assert_eq!(row(&db, second, table, 1, now).await, "umbrella ours");
+        }
+        let both = acme.clone().and(by_umbrella.clone());
+        assert_eq!(row(&db, &both, table, 1, then).await, never);
+        let elsewhere = Scope::schemas(["app"]);
+        assert_eq!(row(&db, &elsewhere, table, 1, now).await, never);
+        assert_eq!(row(&db, &Scope::schemas(["public"]), table, 1, now).await, "umbrella ours");
+    }
+
+    // Why a row is gone is its tenant's to know.
+    write(&db, "acme", "INSERT INTO posts VALUES (2, 'x', 0, 'acme'), (3, 'x', 0, 'acme')").await;
+    write(&db, "acme", "DELETE FROM posts WHERE id = 2; UPDATE posts SET id = 30 WHERE id = 3").await;
+    let now = OffsetDateTime::now_utc();
+    for (scopes, deleted, moved) in
+        [([&acme, &by_acme], "deleted_record", "moved_key"), ([&umbrella, &by_umbrella], never, never)]
+    {
+        for scope in scopes {
+            assert_eq!(row(&db, scope, "public.posts", 2, now).await, deleted);
+            assert_eq!(row(&db, scope, "public.posts", 3, now).await, moved);
+        }
+    }
+
+    // A row that was there before capture and did not change has nothing but its columns.
+    database
+        .execute(
+            "CREATE TABLE old (id int PRIMARY KEY, title text, tenant text); INSERT INTO old VALUES (1, 'x', 'acme');
+            SELECT threadline.enable_capture('old', '{}')",
+        )
+        .unwrap();
+    let now = OffsetDateTime::now_utc();
+    assert_eq!(row(&db, &acme, "public.old", 1, now).await, "acme x");
+    for scope in [&umbrella, &by_acme, &by_umbrella] {
+        assert_eq!(row(&db, scope, "public.old", 1, now).await, never);
+    }
+    let before = OffsetDateTime::now_utc() - time::Duration::days(1);
+    for (table, id) in [("public.old", 1), ("public.posts", 1), ("public.posts", 999)] {
+        assert_eq!(row(&db, &umbrella, table, id, before).await, "before_horizon", "{table} {id}");
+    }
 }

@@ -147,8 +147,8 @@ impl Operation for ActorHistory {
 }
 
 impl ScopedRead for ActorHistory {
-    fn in_scope(&self, scope: &Scope) -> Self {
-        self.clone().scope(scope)
+    fn in_scope(self, scope: &Scope) -> Self {
+        self.scope(scope)
     }
 }
 

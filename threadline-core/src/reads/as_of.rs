@@ -1,9 +1,17 @@
 //! A row as it was at an instant.
 
+use serde::Deserialize;
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::{reconstruct::Evidence, row_as_of::RowAsOf, row_history::table_name, row_key::RowKey};
+use super::{
+    conditions::Conditions,
+    reconstruct::Evidence,
+    row_as_of::RowAsOf,
+    row_history::table_name,
+    row_key::RowKey,
+    scope::{self, Scope, ScopedRead},
+};
 use crate::{
     Audited, Error, Json, ModelColumn, Operation, Schema, Statement, decode, instant, manifest::qualified,
     quote_identifier, quote_literal,
@@ -18,6 +26,11 @@ use crate::{
 /// as the trail shows them.
 ///
 /// Rebuilding from the live row needs the right to read the table; nothing else does.
+///
+/// In a [`Scope`] of a field the row itself has to have the value at that instant; in one of notes or schemas, its last
+/// change at or before the instant has to be in scope, so that a row which no change had told of by then is not. What is
+/// out of scope is answered as a key that nothing is known of: why a row was gone is told to those alone who may see the
+/// change that took it.
 ///
 /// # Errors of the answer
 /// - [`is_deleted_record`](Error::is_deleted_record): the row had been deleted, or had gone with a TRUNCATE, by then.
@@ -44,6 +57,7 @@ pub struct AsOf {
     table: String,
     key: RowKey,
     at: OffsetDateTime,
+    scope: Option<Scope>,
 }
 
 impl AsOf {
@@ -54,7 +68,7 @@ impl AsOf {
         key: impl Into<RowKey>,
         at: OffsetDateTime,
     ) -> Self {
-        Self { schema: schema.into(), table: table.into(), key: key.into(), at }
+        Self { schema: schema.into(), table: table.into(), key: key.into(), at, scope: None }
     }
 
     /// The row with this value in the table's one key column, whatever it is called, at this instant.
@@ -71,6 +85,12 @@ impl AsOf {
     pub fn model<R: Audited>(key: impl Into<RowKey>, at: OffsetDateTime) -> Self {
         let table = R::audited_table();
         Self::new(table.schema, table.table, key, at)
+    }
+
+    /// Only when the row is in this scope. A second scope narrows further.
+    pub fn scope(mut self, scope: &Scope) -> Self {
+        scope::narrow(&mut self.scope, scope);
+        self
     }
 
     /// The statement that turns the image, this operation's answer, into one row of the table with these columns, each of
@@ -136,24 +156,73 @@ impl AsOf {
     }
 }
 
+/// One function of the kernel: it plans only the look-ups that turn out to be needed, once per session.
+const EVIDENCE: &str = "{schema}.row_evidence($1::text, $2::text, $3::text::jsonb, $4::text::timestamptz)";
+
 impl Operation for AsOf {
     type Output = RowAsOf<Json>;
 
     fn statement(&self, schema: &Schema) -> Result<Statement, Error> {
         table_name(&self.schema, "schema")?;
         table_name(&self.table, "table")?;
-        // One function of the kernel: it plans only the look-ups that turn out to be needed, once per session.
-        let sql = "SELECT {schema}.row_evidence($1::text, $2::text, $3::text::jsonb, $4::text::timestamptz)::text";
-        Ok(Statement::new(schema.expand(sql))
-            .bind(self.schema.as_str())
-            .bind(self.table.as_str())
-            .bind(self.key.parameter()?)
-            .bind(instant::floor(self.at, "at")?))
+        let mut conditions = Conditions::default();
+        for value in [&*self.schema, &*self.table, self.key.parameter()?, &*instant::floor(self.at, "at")?] {
+            conditions.param(value);
+        }
+        let sql = match &self.scope {
+            None => format!("SELECT {EVIDENCE}::text"),
+            Some(scope) => {
+                let whole = scope.of_change(&mut conditions)?;
+                let but_fields = scope.without_fields().of_change(&mut conditions)?;
+                format!(
+                    "SELECT pg_catalog.json_build_object('evidence', {EVIDENCE}, 'last_change', (\n    \
+                     SELECT pg_catalog.json_build_object('in_scope', coalesce({whole}, false), \
+                     'in_scope_but_for_fields', coalesce({but_fields}, false))\n    \
+                     FROM (SELECT c.* FROM {{schema}}.row_changes_before($1::text, $2::text,\n        \
+                     {{schema}}.row_key($1::text, $2::text, $3::text::jsonb), $4::text::timestamptz, 9223372036854775807, 1) AS c\n        \
+                     ORDER BY c.captured_at DESC, c.id DESC LIMIT 1) AS c\n))::text"
+                )
+            }
+        };
+        Ok(conditions.into_params().into_iter().fold(Statement::new(schema.expand(&sql)), Statement::bind))
     }
 
     fn decode(&self, rows: Vec<String>) -> Result<RowAsOf<Json>, Error> {
-        let evidence: Evidence = decode::only_row(&rows, "the evidence of a row")?;
-        evidence.row(&self.schema, &self.table, &self.key, self.at)
+        let Some(scope) = &self.scope else {
+            let evidence: Evidence = decode::only_row(&rows, "the evidence of a row")?;
+            return evidence.row(&self.schema, &self.table, &self.key, self.at);
+        };
+        let found: ScopedEvidence = decode::only_row(&rows, "the evidence of a row in a scope")?;
+        let answer = found.evidence.row(&self.schema, &self.table, &self.key, self.at);
+        let in_scope = match (&answer, &found.last_change) {
+            (Ok(row), Some(last)) => last.in_scope_but_for_fields && scope.fields_are_in(row)?,
+            (Ok(row), None) => scope.has_fields_only() && scope.fields_are_in(row)?,
+            (Err(_), last) => last.as_ref().is_some_and(|last| last.in_scope),
+        };
+        match in_scope {
+            true => answer,
+            // In the words for a key that nothing is known of; a wrong question stays one.
+            false => found.evidence.of_no_row().row(&self.schema, &self.table, &self.key, self.at),
+        }
+    }
+}
+
+/// The evidence of a row, and what its last change at or before the instant has to do with the scope.
+#[derive(Deserialize)]
+struct ScopedEvidence {
+    evidence: Evidence,
+    last_change: Option<LastChange>,
+}
+
+#[derive(Deserialize)]
+struct LastChange {
+    in_scope: bool,
+    in_scope_but_for_fields: bool,
+}
+
+impl ScopedRead for AsOf {
+    fn in_scope(self, scope: &Scope) -> Self {
+        self.scope(scope)
     }
 }
 
@@ -169,6 +238,57 @@ mod tests {
     fn statement() {
         let statement = AsOf::by_id("public", "posts", 7, AT).statement(&Schema::default()).unwrap();
         insta::assert_snapshot!("as_of", statement.snapshot());
+    }
+
+    #[test]
+    fn statement_in_a_scope() {
+        let scope = Scope::meta("tenant", "acme").and(Scope::field("tenant_id", 7));
+        let statement = AsOf::by_id("public", "posts", 7, AT).scope(&scope).statement(&Schema::default()).unwrap();
+        insta::assert_snapshot!("as_of_in_a_scope", statement.snapshot());
+    }
+
+    const ROW: &str = r#"{"facts": null, "enabled_at": "2026-01-01T00:00:00.000000Z", "after": [], "live": null, "before": [
+        {"xid": "9", "op": "insert", "departs": false, "arrives": true, "withheld": false, "changed_from": null,
+         "data_after": {"id": 7, "tenant_id": 7}}]}"#;
+
+    fn in_scope(scope: &Scope, evidence: &str, last_change: Option<(bool, bool)>) -> Result<RowAsOf<Json>, Error> {
+        let last = last_change.map_or("null".to_owned(), |(whole, but_fields)| {
+            format!(r#"{{"in_scope": {whole}, "in_scope_but_for_fields": {but_fields}}}"#)
+        });
+        let row = format!(r#"{{"evidence": {evidence}, "last_change": {last}}}"#);
+        AsOf::by_id("public", "posts", 7, AT).scope(scope).decode(vec![row])
+    }
+
+    #[test]
+    fn a_row_is_in_scope_by_its_columns_and_by_its_last_change() {
+        let (mine, others) = (Scope::field("tenant_id", 7), Scope::field("tenant_id", 8));
+        // The change need not tell the column, as under lean images.
+        assert!(in_scope(&mine, ROW, Some((false, true))).is_ok());
+        assert!(in_scope(&others, ROW, Some((true, true))).unwrap_err().is_never_existed());
+        let both = Scope::meta("tenant", "acme").and(mine);
+        assert!(in_scope(&both, ROW, Some((true, true))).is_ok());
+        assert!(in_scope(&both, ROW, Some((false, false))).unwrap_err().is_never_existed());
+        assert!(in_scope(&both.and(others), ROW, Some((false, true))).unwrap_err().is_never_existed());
+    }
+
+    #[test]
+    fn a_row_that_no_change_told_of_by_then_is_in_scope_by_its_columns_alone() {
+        let older = r#"{"facts": null, "enabled_at": "2026-01-01T00:00:00.000000Z", "before": [], "after": [],
+            "live": {"id": 7, "tenant_id": 7}}"#;
+        assert!(in_scope(&Scope::field("tenant_id", 7), older, None).is_ok());
+        for scope in [Scope::meta("tenant", "acme"), Scope::schemas(["public"]), Scope::field("tenant_id", 8)] {
+            assert!(in_scope(&scope, older, None).unwrap_err().is_never_existed());
+        }
+    }
+
+    #[test]
+    fn why_a_row_is_gone_is_told_in_scope_alone() {
+        let gone = ROW.replace("insert", "delete").replace(r#""departs": false"#, r#""departs": true"#);
+        let scope = Scope::meta("tenant", "acme");
+        assert!(in_scope(&scope, &gone, Some((true, true))).unwrap_err().is_deleted_record());
+        assert!(in_scope(&scope, &gone, Some((false, false))).unwrap_err().is_never_existed());
+        let before_capture = gone.replace("2026-01-01", "2027-01-01");
+        assert!(in_scope(&scope, &before_capture, Some((false, false))).unwrap_err().is_before_horizon());
     }
 
     #[test]
@@ -192,6 +312,7 @@ mod tests {
             (AsOf::by_id("", "posts", 1, AT), "schema"),
             (AsOf::by_id("public", "", 1, AT), "table"),
             (AsOf::by_id("public", "posts", Value::Null, AT), "key"),
+            (AsOf::by_id("public", "posts", 1, AT).scope(&Scope::field("", 1)), "scope"),
             (AsOf::by_id("public", "posts", 1, datetime!(-0001-01-01 0:00 UTC)), "at"),
         ] {
             let error = as_of.statement(&Schema::default()).unwrap_err();

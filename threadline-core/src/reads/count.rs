@@ -101,8 +101,8 @@ impl Operation for CountChanges {
 }
 
 impl ScopedRead for CountChanges {
-    fn in_scope(&self, scope: &Scope) -> Self {
-        Self { timeline: self.timeline.in_scope(scope), cap: self.cap }
+    fn in_scope(self, scope: &Scope) -> Self {
+        Self { timeline: self.timeline.scope(scope), ..self }
     }
 }
 

@@ -280,8 +280,8 @@ impl Streamed for Export {
 }
 
 impl ScopedRead for Export {
-    fn in_scope(&self, scope: &Scope) -> Self {
-        Self { timeline: self.timeline.in_scope(scope), ..self.clone() }
+    fn in_scope(self, scope: &Scope) -> Self {
+        Self { timeline: self.timeline.scope(scope), ..self }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
 
 use crate::{Error, Json};
 
@@ -37,6 +37,24 @@ pub(super) fn agree(one: &Json, other: &Json) -> Result<bool, Error> {
     let (one, other) = (columns(one)?, columns(other)?);
     let mut common = one.iter().filter_map(|(name, value)| Some((value, other.get(name)?)));
     Ok(common.all(|(a, b)| a.get() == b.get()))
+}
+
+/// Whether the image has this value in this column, as jsonb compares them: whatever the scale of a number and the order
+/// of an object.
+pub(super) fn has(image: &Json, column: &str, value: &Value) -> Result<bool, Error> {
+    Ok(columns(image)?.get(column).is_some_and(|found| is_equal(found.get(), value)))
+}
+
+fn is_equal(text: &str, value: &Value) -> bool {
+    match value {
+        // Never as floats, in which different numbers are equal.
+        Value::Number(number) => {
+            let number = number.to_string();
+            let (one, other) = (without_scale(text), without_scale(&number));
+            one.as_deref().unwrap_or(text) == other.as_deref().unwrap_or(&number)
+        }
+        value => serde_json::from_str::<Value>(text).is_ok_and(|found| found == *value),
+    }
 }
 
 /// A text that equal keys share, whatever the order and spacing of the object and the scale of its numbers: PostgreSQL
@@ -94,6 +112,26 @@ mod tests {
         }
         assert_ne!(canonical_key(&json(r#"{"a": 1}"#)).unwrap(), canonical_key(&json(r#"{"a": 10}"#)).unwrap());
         assert_ne!(canonical_key(&json(r#"{"a": "1.0"}"#)).unwrap(), canonical_key(&json(r#"{"a": "1.00"}"#)).unwrap());
+    }
+
+    #[test]
+    fn a_column_has_a_value_as_jsonb_compares_them() {
+        let image =
+            json(r#"{"n": 7.00, "big": 12345678901234567891, "t": "7", "o": {"b": 1, "a": [true]}, "x": null}"#);
+        for (column, value, expected) in [
+            ("n", serde_json::json!(7), true),
+            ("n", serde_json::json!(70), false),
+            ("n", serde_json::json!("7"), false),
+            ("big", serde_json::json!(12345678901234567891u64), true),
+            ("big", serde_json::json!(12345678901234567890u64), false),
+            ("t", serde_json::json!("7"), true),
+            ("t", serde_json::json!(7), false),
+            ("o", serde_json::json!({"a": [true], "b": 1}), true),
+            ("x", serde_json::json!(false), false),
+            ("absent", serde_json::json!(1), false),
+        ] {
+            assert_eq!(has(&image, column, &value).unwrap(), expected, "{column} {value}");
+        }
     }
 
     #[test]

@@ -136,6 +136,11 @@ impl Evidence {
         }
     }
 
+    /// What would be known if no row had ever had the key.
+    pub(super) fn of_no_row(self) -> Self {
+        Self { before: Vec::new(), after: Vec::new(), live: None, ..self }
+    }
+
     fn holder(&self) -> Result<Holder, Error> {
         let since_truncate =
             self.before.iter().rposition(|touch| touch.op == ChangeOp::Truncate).map_or(0, |at| at + 1);

@@ -126,8 +126,8 @@ impl Operation for RowHistory {
 }
 
 impl ScopedRead for RowHistory {
-    fn in_scope(&self, scope: &Scope) -> Self {
-        self.clone().scope(scope)
+    fn in_scope(self, scope: &Scope) -> Self {
+        self.scope(scope)
     }
 }
 

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::conditions::Conditions;
+use super::{conditions::Conditions, image};
 use crate::{
-    Error,
+    Error, Json,
     bounds::{self, Limit},
 };
 
@@ -87,6 +87,38 @@ impl Scope {
         Ok(())
     }
 
+    /// The same without the conditions on columns.
+    pub(super) fn without_fields(&self) -> Self {
+        let others = self.conditions.iter().filter(|condition| !matches!(condition, Condition::Field(..)));
+        Self { conditions: others.cloned().collect() }
+    }
+
+    /// Whether it asks for nothing but columns' values.
+    pub(super) fn has_fields_only(&self) -> bool {
+        self.conditions.iter().all(|condition| matches!(condition, Condition::Field(..)))
+    }
+
+    /// Whether a row has the values that it asks for.
+    pub(super) fn fields_are_in(&self, row: &Json) -> Result<bool, Error> {
+        for condition in &self.conditions {
+            if let Condition::Field(column, value) = condition
+                && !image::has(row, column, value)?
+            {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// A condition on one change `c` with the parameters that are there already.
+    pub(super) fn of_change(&self, conditions: &mut Conditions) -> Result<String, Error> {
+        let mut own = std::mem::take(conditions).with_params();
+        self.conditions(&mut own)?;
+        let text = own.of_change_and_transaction(&[]);
+        *conditions = own.with_params();
+        Ok(if text.is_empty() { "true".to_owned() } else { text })
+    }
+
     pub(super) fn conditions(&self, conditions: &mut Conditions) -> Result<(), Error> {
         self.validate()?;
         for condition in &self.conditions {
@@ -123,7 +155,7 @@ impl Scope {
 pub trait ScopedRead: Clone {
     /// The same read, of what is in scope. A second scope narrows further.
     #[must_use]
-    fn in_scope(&self, scope: &Scope) -> Self;
+    fn in_scope(self, scope: &Scope) -> Self;
 }
 
 /// Adds a scope to what is there.

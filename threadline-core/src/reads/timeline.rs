@@ -215,8 +215,8 @@ impl Operation for Timeline {
 }
 
 impl ScopedRead for Timeline {
-    fn in_scope(&self, scope: &Scope) -> Self {
-        self.clone().scope(scope)
+    fn in_scope(self, scope: &Scope) -> Self {
+        self.scope(scope)
     }
 }
 

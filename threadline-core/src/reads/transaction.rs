@@ -101,8 +101,8 @@ fn not_found() -> Error {
 }
 
 impl ScopedRead for TransactionLookup {
-    fn in_scope(&self, scope: &Scope) -> Self {
-        self.clone().scope(scope)
+    fn in_scope(self, scope: &Scope) -> Self {
+        self.scope(scope)
     }
 }
 
@@ -201,7 +201,7 @@ impl Operation for Incident {
 }
 
 impl ScopedRead for Incident {
-    fn in_scope(&self, scope: &Scope) -> Self {
-        self.clone().scope(scope)
+    fn in_scope(self, scope: &Scope) -> Self {
+        self.scope(scope)
     }
 }

@@ -9,7 +9,7 @@ use threadline_core::{Action, ActionId, AuditContext, Outcome, RecordAction, Sch
 use crate::Error;
 use crate::asynchronous::guarded::Guarded;
 use crate::asynchronous::handle::PostgresConnection;
-use crate::asynchronous::{AsyncBody, AuditedTransaction, Session, wire};
+use crate::asynchronous::{AsyncBody, AuditedTransaction, ScopedConnection, Session, wire};
 
 /// Audited transactions on every PostgreSQL connection of diesel-async: an
 /// [`AsyncPgConnection`](diesel_async::AsyncPgConnection), one of a pool (deadpool, bb8, mobc), a mutable reference to
@@ -189,6 +189,14 @@ pub trait AuditDsl:
         action: &Action,
     ) -> impl Future<Output = Result<ActionId, Error>> + Send {
         async { self.with(context).record_failure(action).await }
+    }
+
+    /// The same connection for an application with tenants: its reads of the trail take a scope.
+    fn scoped(self) -> ScopedConnection<Self>
+    where
+        Self: Sized,
+    {
+        ScopedConnection::new(self)
     }
 
     /// What `audited!` expands to.

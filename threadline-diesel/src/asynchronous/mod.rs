@@ -36,6 +36,7 @@
 //! | a transaction that somebody else opened | [`attach`] |
 //! | code that calls Diesel's `transaction` and shall not change | [`AuditedConnection`] |
 //! | a question about the past | [`Trail`] |
+//! | tenants, each of which may read its own part of the trail | [`ScopedConnection`] |
 //!
 //! # Guarantees
 //!
@@ -88,6 +89,7 @@ mod handle;
 mod install;
 pub mod prelude;
 mod retry;
+mod scoped;
 mod session;
 mod streaming;
 mod trail;
@@ -101,6 +103,7 @@ pub use connection::AuditedConnection;
 pub use connection::AuditedTransactionManager;
 pub use dsl::{AuditDsl, begin, transaction};
 pub use install::{apply, enable, install, install_manifest, uninstall};
+pub use scoped::{InScope, ScopedConnection};
 pub use session::Session;
 pub use trail::Trail;
 pub use transaction::AuditedTransaction;

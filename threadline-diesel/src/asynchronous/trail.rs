@@ -312,16 +312,24 @@ impl<C: AuditDsl> Trail for C {
     where
         R: Audited + QueryableByName<Pg> + Send + 'static,
     {
-        let as_of = AsOf::model::<R>(key, at);
-        reading(self, async |conn| {
-            let image = wire::perform(conn, schema, &as_of).await?;
-            let statement = as_of.row_statement(schema, &image, R::columns())?;
-            let row = bound(&statement).get_result(conn).await;
-            let row = row.map_err(|error| Error::from_own_statement(error, schema))?;
-            Ok(RowAsOf::new(row, image.origin))
-        })
-        .await
+        row(self, schema, &AsOf::model::<R>(key, at)).await
     }
+}
+
+/// A row as it was, in two steps: the image, then the row made of it.
+pub(crate) async fn row<C, R>(conn: &mut C, schema: &Schema, as_of: &AsOf) -> Result<RowAsOf<R>, Error>
+where
+    C: AuditDsl,
+    R: Audited + QueryableByName<Pg> + Send + 'static,
+{
+    reading(conn, async |conn| {
+        let image = wire::perform(conn, schema, as_of).await?;
+        let statement = as_of.row_statement(schema, &image, R::columns())?;
+        let row = bound(&statement).get_result(conn).await;
+        let row = row.map_err(|error| Error::from_own_statement(error, schema))?;
+        Ok(RowAsOf::new(row, image.origin))
+    })
+    .await
 }
 
 /// Runs `read` in the open transaction, or in a read-only one of its own.

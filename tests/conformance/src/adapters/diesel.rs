@@ -16,6 +16,7 @@ use threadline_core::{
 use threadline_diesel::{AuditDsl, Error, Session, Trail, attach};
 
 use crate::blocking::{Foreign, Scope, play, play_parts};
+use crate::questions::{Answers, Questions, ask_everything, note_struct};
 use crate::{Adapter, Call, Ending, Failure, Kind, Part, PoolOptions, Step, failure_of, kind_of};
 
 mod schema {
@@ -25,11 +26,24 @@ mod schema {
             title -> Text,
         }
     }
+
+    diesel::table! {
+        notes (id) {
+            id -> BigInt,
+            tenant -> Text,
+            body -> Text,
+        }
+    }
 }
 
-use schema::posts;
+use schema::{notes, posts};
 
 type Pooled = PooledConnection<ConnectionManager<PgConnection>>;
+
+note_struct! {
+    #[derive(QueryableByName)]
+    #[diesel(table_name = notes)]
+}
 
 /// Diesel's pool.
 #[derive(Clone, Debug)]
@@ -184,6 +198,28 @@ impl Adapter for Diesel {
     async fn timeline(&self, query: &Timeline) -> Result<Page<LinkedChange>, Failure> {
         let query = query.clone();
         self.with(move |connection| Ok(Trail::timeline(connection, &query)?)).await
+    }
+
+    async fn ask(&self, scope: Option<&threadline_core::Scope>, questions: &Questions) -> Result<Answers, Failure> {
+        let (pool, scope, questions) = (self.0.clone(), scope.cloned(), questions.clone());
+        let work = tokio::task::spawn_blocking(move || {
+            let mut db = pool.get()?.scoped();
+            Ok(match &scope {
+                Some(scope) => ask_everything!(blocking, db.scope(scope.clone()), &questions, Note),
+                None => ask_everything!(blocking, db.unscoped(), &questions, Note),
+            })
+        });
+        work.await.unwrap()
+    }
+
+    async fn scoped_transaction(&self, call: &Call) -> Result<Option<TransactionId>, Failure> {
+        let (pool, call) = (self.0.clone(), call.clone());
+        let work = tokio::task::spawn_blocking(move || {
+            let mut db = pool.get()?.scoped();
+            let outcome = db.audited(&call.context, |connection| play(connection, &call.script))?;
+            Ok(outcome.transaction_id)
+        });
+        work.await.unwrap()
     }
 
     async fn through_orm_error(&self, context: &AuditContext, sql: &str) -> Result<(), Option<Kind>> {

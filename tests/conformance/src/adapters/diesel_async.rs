@@ -18,6 +18,7 @@ use threadline_diesel::asynchronous::{AuditDsl, Session, Trail, attach};
 
 #[cfg(not(feature = "diesel"))]
 use crate::failure_of;
+use crate::questions::{Answers, Questions, ask_everything, note_struct};
 use crate::script::{play, play_parts};
 use crate::{Adapter, Call, Ending, Failure, Foreign, Kind, Part, PoolOptions, Scope, Step, kind_of};
 
@@ -28,11 +29,24 @@ mod schema {
             title -> Text,
         }
     }
+
+    diesel::table! {
+        notes (id) {
+            id -> BigInt,
+            tenant -> Text,
+            body -> Text,
+        }
+    }
 }
 
-use schema::posts;
+use schema::{notes, posts};
 
 type Pooled = Object<AsyncPgConnection>;
+
+note_struct! {
+    #[derive(QueryableByName)]
+    #[diesel(table_name = notes)]
+}
 
 /// deadpool's pool, as diesel-async's users have it.
 #[derive(Clone)]
@@ -166,6 +180,20 @@ impl Adapter for DieselAsync {
 
     async fn timeline(&self, query: &Timeline) -> Result<Page<LinkedChange>, Failure> {
         Ok(Trail::timeline(&mut self.connection().await?, query).await?)
+    }
+
+    async fn ask(&self, scope: Option<&threadline_core::Scope>, questions: &Questions) -> Result<Answers, Failure> {
+        let mut db = self.connection().await?.scoped();
+        Ok(match scope {
+            Some(scope) => ask_everything!(async, db.scope(scope.clone()), questions, Note),
+            None => ask_everything!(async, db.unscoped(), questions, Note),
+        })
+    }
+
+    async fn scoped_transaction(&self, call: &Call) -> Result<Option<TransactionId>, Failure> {
+        let mut db = self.connection().await?.scoped();
+        let outcome = db.audited(&call.context, async |connection| play(connection, &call.script).await).await?;
+        Ok(outcome.transaction_id)
     }
 
     async fn through_orm_error(&self, context: &AuditContext, sql: &str) -> Result<(), Option<Kind>> {

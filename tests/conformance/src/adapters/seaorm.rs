@@ -6,11 +6,12 @@ use std::time::Duration;
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ConnectionTrait, DatabaseConnection, DatabaseExecutor, DatabaseTransaction,
-    DbBackend, DbErr, Statement, TransactionTrait,
+    DbBackend, DbErr, FromQueryResult, Statement, TransactionTrait,
 };
 use threadline_core::{Action, AuditContext, LinkedChange, Operation, Page, Timeline, TransactionId};
 use threadline_seaorm::{Attached, AuditedDatabase, AuditedTransaction, Error, RetryPolicy, Session, Trail, attach};
 
+use crate::questions::{Answers, Questions, ask_everything, note_struct};
 use crate::script::{play, play_parts};
 use crate::{Adapter, Call, Ending, Failure, Foreign, Kind, Part, PoolOptions, Scope, Step, failure_of, kind_of};
 
@@ -29,6 +30,10 @@ mod posts {
     pub(super) enum Relation {}
 
     impl ActiveModelBehavior for ActiveModel {}
+}
+
+note_struct! {
+    #[derive(FromQueryResult)]
 }
 
 /// SeaORM's pool.
@@ -114,6 +119,20 @@ impl Adapter for SeaOrm {
 
     async fn timeline(&self, query: &Timeline) -> Result<Page<LinkedChange>, Failure> {
         Ok(self.0.timeline(query).await?)
+    }
+
+    async fn ask(&self, scope: Option<&threadline_core::Scope>, questions: &Questions) -> Result<Answers, Failure> {
+        let db = self.0.clone().scoped();
+        Ok(match scope {
+            Some(scope) => ask_everything!(async, db.scope(scope.clone()), questions, Note),
+            None => ask_everything!(async, db.unscoped(), questions, Note),
+        })
+    }
+
+    async fn scoped_transaction(&self, call: &Call) -> Result<Option<TransactionId>, Failure> {
+        let db = self.0.clone().scoped();
+        let outcome = db.transaction(&call.context, async |mut tx| play(&mut tx, &call.script).await).await?;
+        Ok(outcome.transaction_id)
     }
 
     async fn through_orm_error(&self, context: &AuditContext, sql: &str) -> Result<(), Option<Kind>> {

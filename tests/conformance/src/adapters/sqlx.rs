@@ -8,8 +8,13 @@ use sqlx::{AssertSqlSafe, PgConnection, Postgres, Row, Transaction};
 use threadline_core::{Action, AuditContext, LinkedChange, Operation, Page, Timeline, TransactionId};
 use threadline_sqlx::{AuditedPool, AuditedTransaction, Error, RetryPolicy, Session, Trail, attach, retry};
 
+use crate::questions::{Answers, Questions, ask_everything, note_struct};
 use crate::script::{play, play_parts};
 use crate::{Adapter, Call, Ending, Failure, Foreign, Kind, Part, PoolOptions, Scope, Step, failure_of, kind_of};
+
+note_struct! {
+    #[derive(sqlx::FromRow)]
+}
 
 /// sqlx's pool.
 #[derive(Clone, Debug)]
@@ -102,6 +107,20 @@ impl Adapter for Sqlx {
 
     async fn timeline(&self, query: &Timeline) -> Result<Page<LinkedChange>, Failure> {
         Ok(self.0.timeline(query).await?)
+    }
+
+    async fn ask(&self, scope: Option<&threadline_core::Scope>, questions: &Questions) -> Result<Answers, Failure> {
+        let db = self.0.clone().scoped();
+        Ok(match scope {
+            Some(scope) => ask_everything!(async, db.scope(scope.clone()), questions, Note),
+            None => ask_everything!(async, db.unscoped(), questions, Note),
+        })
+    }
+
+    async fn scoped_transaction(&self, call: &Call) -> Result<Option<TransactionId>, Failure> {
+        let db = self.0.clone().scoped();
+        let outcome = db.transaction(&call.context, async |tx| play(tx, &call.script).await).await?;
+        Ok(outcome.transaction_id)
     }
 
     async fn through_orm_error(&self, context: &AuditContext, sql: &str) -> Result<(), Option<Kind>> {

@@ -18,6 +18,7 @@ mod pool;
 mod probe;
 mod reading;
 mod retry;
+mod scopes;
 mod server;
 mod strings;
 
@@ -145,6 +146,12 @@ cases! {
         pages_of_the_timeline
         inside_a_transaction_its_own_changes_are_seen
         a_table_that_is_not_captured_is_an_error
+    }
+    scopes {
+        no_read_tells_of_another_tenant
+        every_read_tells_of_its_own_tenant
+        a_wrong_scope_is_an_error_that_names_it
+        the_scoped_handle_writes_as_the_plain_one
     }
     probe {
         attributed_code_passes

@@ -1,0 +1,266 @@
+//! The connection of an application with tenants: nobody reads the trail without saying whose part of it.
+
+use std::fmt;
+use std::io::Write;
+
+use diesel::connection::LoadConnection;
+use diesel::deserialize::QueryableByName;
+use diesel::pg::Pg;
+use threadline_core::{
+    Action, ActionId, ActorHistory, AsOf, AuditContext, Audited, ChangeCount, Correlation, CorrelationBundle,
+    CountChanges, Export, ExportSummary, Incident, IncidentBundle, Json, LinkedChange, LinkedTransaction, Operation,
+    Outcome, Page, RowAsOf, RowHistory, RowKey, Schema, Scope, ScopedRead, Streamed, Timeline, TransactionId,
+    TransactionLookup, TransactionOptions,
+};
+use time::OffsetDateTime;
+
+use crate::{AuditedTransaction, Entries, Error, Session, Trail, read};
+
+/// A connection whose reads of the trail take a [`Scope`], or say aloud that they have none.
+///
+/// Application state with tenants keeps its pool to itself and hands these out. It writes as the connection does and does
+/// not implement [`Trail`], so a read that forgets its scope does not compile. Inside a transaction that it begins is the
+/// plain connection; a read there takes its scope in the question, as in [`Timeline::scope`].
+///
+/// # Examples
+/// ```
+/// use diesel::PgConnection;
+/// use threadline_core::Scope;
+/// use threadline_diesel::ScopedConnection;
+/// use threadline_diesel::prelude::*;
+///
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/diesel.rs"));
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let (_database, conn, _) = trail()?;
+/// let mut db: ScopedConnection<PgConnection> = conn.scoped();
+/// let mut acme = db.scope(Scope::meta("tenant", "acme"));
+/// assert_eq!(acme.timeline(&Timeline::new().table("posts"))?.entries.len(), 3);
+/// let mut other = db.scope(Scope::meta("tenant", "umbrella"));
+/// assert!(other.timeline(&Timeline::new().table("posts"))?.is_empty());
+/// // For the operators of the service:
+/// assert_eq!(db.unscoped().timeline(&Timeline::new().table("posts"))?.entries.len(), 3);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// ```compile_fail,E0599
+/// # use threadline_diesel::{ScopedConnection, prelude::*};
+/// # fn example(mut db: ScopedConnection<diesel::PgConnection>) {
+/// db.timeline(&Timeline::new());
+/// # }
+/// ```
+pub struct ScopedConnection<C> {
+    connection: C,
+    schema: Schema,
+}
+
+/// The part of the trail that is in a scope, read with the methods of [`Trail`]; made by [`ScopedConnection::scope`].
+#[must_use]
+pub struct InScope<'c, C> {
+    connection: &'c mut C,
+    schema: &'c Schema,
+    scope: Scope,
+}
+
+impl<C> ScopedConnection<C>
+where
+    C: LoadConnection<Backend = Pg>,
+{
+    /// The connection for an application with tenants; [`AuditDsl::scoped`](crate::AuditDsl::scoped) is the same.
+    #[must_use]
+    pub fn new(connection: C) -> Self {
+        Self { connection, schema: Schema::default() }
+    }
+
+    /// With the kernel in a schema other than `threadline`.
+    #[must_use]
+    pub fn in_schema(mut self, schema: Schema) -> Self {
+        self.schema = schema;
+        self
+    }
+
+    /// The part of the trail that is in this scope.
+    pub fn scope(&mut self, scope: Scope) -> InScope<'_, C> {
+        InScope { connection: &mut self.connection, schema: &self.schema, scope }
+    }
+
+    /// The whole trail, and the connection for what is not about the trail.
+    #[must_use]
+    pub fn unscoped(&mut self) -> &mut C {
+        &mut self.connection
+    }
+
+    /// [`AuditDsl::with`](crate::AuditDsl::with).
+    pub fn with<'c>(&'c mut self, context: &'c AuditContext) -> Session<'c, C> {
+        Session::new(&mut self.connection, context).in_schema(self.schema.clone())
+    }
+
+    /// [`AuditDsl::audited`](crate::AuditDsl::audited).
+    ///
+    /// # Errors
+    /// As for [`AuditDsl::audited`](crate::AuditDsl::audited).
+    pub fn audited<T, E, F>(&mut self, context: &AuditContext, body: F) -> Result<Outcome<T>, E>
+    where
+        F: FnOnce(&mut C) -> Result<T, E>,
+        E: From<Error>,
+    {
+        self.with(context).transaction(body)
+    }
+
+    /// [`AuditDsl::begin_audited`](crate::AuditDsl::begin_audited).
+    ///
+    /// # Errors
+    /// As for [`AuditDsl::begin_audited`](crate::AuditDsl::begin_audited).
+    pub fn begin_audited(&mut self, context: &AuditContext) -> Result<AuditedTransaction<'_, C>, Error> {
+        let schema = self.schema.clone();
+        AuditedTransaction::begin(&mut self.connection, context, &TransactionOptions::new(), schema)
+    }
+
+    /// [`AuditDsl::record_failure`](crate::AuditDsl::record_failure).
+    ///
+    /// # Errors
+    /// As for [`AuditDsl::record_failure`](crate::AuditDsl::record_failure).
+    pub fn record_failure(&mut self, context: &AuditContext, action: &Action) -> Result<ActionId, Error> {
+        self.with(context).record_failure(action)
+    }
+
+    /// What `audited!` expands to.
+    #[doc(hidden)]
+    pub fn __audited<T, E, F>(
+        &mut self,
+        context: &AuditContext,
+        action: Option<Action>,
+        body: F,
+    ) -> Result<Outcome<T>, E>
+    where
+        F: FnOnce(&mut C) -> Result<T, E>,
+        E: From<Error>,
+    {
+        self.with(context).__audited(context, action, body)
+    }
+}
+
+impl<C> InScope<'_, C>
+where
+    C: LoadConnection<Backend = Pg>,
+{
+    /// Runs a read and decodes its answer.
+    ///
+    /// # Errors
+    /// As for [`Trail::run`]; [`is_invalid_input`](threadline_core::Error::is_invalid_input) when the scope is malformed.
+    pub fn run<O>(&mut self, read: &O) -> Result<O::Output, Error>
+    where
+        O: Operation + ScopedRead,
+    {
+        self.connection.run_in(self.schema, &read.clone().in_scope(&self.scope))
+    }
+
+    /// [`Trail::timeline`] of what is in scope.
+    ///
+    /// # Errors
+    /// As for [`run`](Self::run).
+    pub fn timeline(&mut self, query: &Timeline) -> Result<Page<LinkedChange>, Error> {
+        self.run(query)
+    }
+
+    /// [`Trail::row_history`] of what is in scope.
+    ///
+    /// # Errors
+    /// As for [`run`](Self::run).
+    pub fn row_history(&mut self, query: &RowHistory) -> Result<Page<LinkedChange>, Error> {
+        self.run(query)
+    }
+
+    /// [`Trail::count_changes`] of what is in scope.
+    ///
+    /// # Errors
+    /// As for [`run`](Self::run).
+    pub fn count_changes(&mut self, query: &CountChanges) -> Result<ChangeCount, Error> {
+        self.run(query)
+    }
+
+    /// [`Trail::find_transaction`], when one of its changes is in scope.
+    ///
+    /// # Errors
+    /// As for [`run`](Self::run).
+    pub fn find_transaction(&mut self, id: TransactionId) -> Result<LinkedTransaction, Error> {
+        self.run(&TransactionLookup::new(id))
+    }
+
+    /// [`Trail::incident`] of what is in scope.
+    ///
+    /// # Errors
+    /// As for [`run`](Self::run).
+    pub fn incident(&mut self, query: &Incident) -> Result<IncidentBundle, Error> {
+        self.run(query)
+    }
+
+    /// [`Trail::correlation`] of what is in scope.
+    ///
+    /// # Errors
+    /// As for [`run`](Self::run).
+    pub fn correlation(&mut self, query: &Correlation) -> Result<CorrelationBundle, Error> {
+        self.run(query)
+    }
+
+    /// [`Trail::actor_history`] of what is in scope.
+    ///
+    /// # Errors
+    /// As for [`run`](Self::run).
+    pub fn actor_history(&mut self, query: &ActorHistory) -> Result<Page<LinkedTransaction>, Error> {
+        self.run(query)
+    }
+
+    /// [`Trail::stream`] of what is in scope.
+    ///
+    /// # Errors
+    /// As for [`Trail::stream`] and [`run`](Self::run).
+    pub fn stream<S>(&mut self, read: S) -> Result<Entries<'_, C, S>, Error>
+    where
+        S: Streamed + ScopedRead,
+    {
+        self.connection.stream_in(self.schema, read.in_scope(&self.scope))
+    }
+
+    /// [`Trail::export_to`] of what is in scope.
+    ///
+    /// # Errors
+    /// As for [`Trail::export_to`] and [`run`](Self::run).
+    pub fn export_to<W>(&mut self, export: Export, writer: W) -> Result<ExportSummary, Error>
+    where
+        W: Write,
+    {
+        self.connection.export_to_in(self.schema, export.in_scope(&self.scope), writer)
+    }
+
+    /// [`Trail::as_of_json`], when the row is in scope as [`AsOf`] says.
+    ///
+    /// # Errors
+    /// As for [`Trail::as_of_json`] and [`run`](Self::run).
+    pub fn as_of_json(&mut self, query: &AsOf) -> Result<RowAsOf<Json>, Error> {
+        self.run(query)
+    }
+
+    /// [`Trail::as_of`], when the row is in scope as [`AsOf`] says.
+    ///
+    /// # Errors
+    /// As for [`Trail::as_of`] and [`run`](Self::run).
+    pub fn as_of<R>(&mut self, key: impl Into<RowKey>, at: OffsetDateTime) -> Result<RowAsOf<R>, Error>
+    where
+        R: Audited + QueryableByName<Pg> + 'static,
+    {
+        read::row(self.connection, self.schema, &AsOf::model::<R>(key, at).scope(&self.scope))
+    }
+}
+
+impl<C> fmt::Debug for ScopedConnection<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ScopedConnection").field("schema", &self.schema).finish_non_exhaustive()
+    }
+}
+
+impl<C> fmt::Debug for InScope<'_, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InScope").field("scope", &self.scope).finish_non_exhaustive()
+    }
+}
