@@ -282,3 +282,22 @@ fn a_partition_written_by_name_after_its_parent_is_looked_at_itself() {
         ],
     );
 }
+
+#[test]
+fn what_a_cascade_found_does_not_outlive_it() {
+    // The triggers of a cascaded statement run one level further out than it began.
+    let (_database, mut session) = database_with(
+        "CREATE TABLE parent (id int PRIMARY KEY); CREATE TABLE p (id int PRIMARY KEY, parent int REFERENCES parent ON DELETE CASCADE) PARTITION BY RANGE (id);
+         CREATE TABLE p1 PARTITION OF p DEFAULT; SELECT threadline.enable_capture('p'); CREATE TABLE host (id int);
+         CREATE FUNCTION write() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN EXECUTE 'INSERT INTO p1 (id, c) VALUES (2, 7)'; RETURN NULL; END $$;
+         CREATE TRIGGER t AFTER INSERT ON host FOR EACH ROW EXECUTE FUNCTION write(); INSERT INTO parent VALUES (1); INSERT INTO p VALUES (1, 1)",
+    );
+    records(
+        &mut session,
+        "BEGIN; DELETE FROM parent; ALTER TABLE p ADD c int; INSERT INTO host VALUES (1); COMMIT",
+        &[
+            r#"delete p {"id": 1} from {"id": 1, "parent": 1}"#,
+            r#"insert p {"id": 2} after {"c": 7, "id": 2, "parent": null}"#,
+        ],
+    );
+}

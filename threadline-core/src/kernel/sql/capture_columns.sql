@@ -162,11 +162,13 @@ BEGIN
     RETURN NULL;
 END $body$;
 
--- AFTER STATEMENT: the next one may meet another table.
+-- AFTER STATEMENT: the next one may meet another table. A cascaded statement began one level further in: its AFTER
+-- triggers wait for the statement that led to it.
 CREATE FUNCTION @schema@.shape_end() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER AS $body$
 BEGIN
-    PERFORM pg_catalog.set_config(pg_catalog.concat('threadline.shape_', pg_catalog.pg_trigger_depth(), '_', TG_RELID), '', true);
+    PERFORM pg_catalog.set_config(pg_catalog.concat('threadline.shape_', pg_catalog.pg_trigger_depth(), '_', TG_RELID), '', true),
+            pg_catalog.set_config(pg_catalog.concat('threadline.shape_', pg_catalog.pg_trigger_depth() OPERATOR(pg_catalog.+) 1, '_', TG_RELID), '', true);
     RETURN NULL;
 END $body$;
 
