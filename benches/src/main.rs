@@ -8,6 +8,7 @@
 //! `cargo xtask bench reads` measures reads on a big trail instead. `cargo xtask bench -- --help` lists the options.
 
 mod clock;
+mod exports;
 mod growth;
 mod measure;
 mod options;

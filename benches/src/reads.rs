@@ -1,12 +1,10 @@
 //! What reads cost on a big trail: a page by each filter, a row as it was, and an export beside a plain COPY.
 
-use std::fs;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use threadline_core::{
-    ActorRef, AsOf, Export, Exporting, Operation, RowHistory, RowKey, Schema, Statement, Timeline, TransactionId,
-    kernel,
+    ActorRef, AsOf, Operation, RowHistory, RowKey, Schema, Statement, Timeline, TransactionId, kernel,
 };
 use threadline_testkit::{Server, trail_script};
 use time::OffsetDateTime;
@@ -15,7 +13,7 @@ use crate::measure::progress;
 use crate::options::Options;
 use crate::session::{Session, runtime};
 use crate::table::{Table, figure};
-use crate::{Result, pin};
+use crate::{Result, exports, pin};
 
 /// Measures what reading the trail costs.
 #[derive(Clone, Debug, Args)]
@@ -57,11 +55,9 @@ enum Part {
 /// A page may take so long, in milliseconds of the server.
 const PAGE_TARGET: f64 = 10.0;
 const AS_OF_TARGET: f64 = 2.0;
-const EXPORT_TARGET: f64 = 0.6;
-const MEMORY_TARGET: f64 = 64.0;
 
 /// Reads as every adapter does it: in a transaction of its own, each statement planned anew.
-const BEGIN: &str = "BEGIN READ ONLY; SET LOCAL jit = off";
+pub(crate) const BEGIN: &str = "BEGIN READ ONLY; SET LOCAL jit = off";
 
 impl Reads {
     pub(crate) fn run(&self, options: &Options) -> Result<String> {
@@ -108,7 +104,7 @@ impl Reads {
             text.push_str(&format!("{table}\n"));
         }
         if self.has(Part::Export) {
-            text.push_str(&self.export(&mut session)?);
+            text.push_str(&exports::measure(&mut session, self.export)?);
         }
         drop(server);
         Ok(text)
@@ -193,60 +189,6 @@ impl Reads {
         times.sort_by(f64::total_cmp);
         Ok(times[times.len() / 2])
     }
-
-    /// An export as CSV beside a COPY of the same join, three times each in turn; the best of each counts.
-    fn export(&self, session: &mut Session) -> Result<String> {
-        let schema = Schema::default();
-        let (mut copied, mut exported) = (f64::MAX, f64::MAX);
-        let since = session.text(&format!(
-            "SELECT to_char(captured_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') FROM threadline.audit_changes \
-             ORDER BY captured_at DESC, id DESC OFFSET {} LIMIT 1",
-            self.export.saturating_sub(1)
-        ))?;
-        let copy = format!(
-            "COPY (SELECT c.*, t.*, a.* FROM threadline.audit_changes AS c LEFT JOIN threadline.audit_transactions AS t \
-             ON t.id = c.transaction_id LEFT JOIN threadline.audit_actions AS a ON a.id = t.action_id \
-             WHERE c.captured_at >= '{since}') TO STDOUT (FORMAT csv)"
-        );
-        reset_peak_memory();
-        let (mut rows, mut bytes) = (0, 0);
-        for _ in 0..3 {
-            progress("COPY");
-            let started = Instant::now();
-            session.copy_out(&copy)?;
-            copied = copied.min(started.elapsed().as_secs_f64());
-            progress("export");
-            let started = Instant::now();
-            session.batch(BEGIN)?;
-            let mut exporting = Exporting::new(Export::new(Timeline::new()).max_rows(self.export.into()));
-            bytes = 0;
-            while let Some(statement) = exporting.next_statement(&schema)? {
-                let rows = session.fetch(&statement)?;
-                bytes += exporting.chunk(rows)?.len();
-            }
-            let (end, summary) = exporting.finish()?;
-            bytes += end.len();
-            rows = summary.returned_count;
-            session.batch("COMMIT")?;
-            exported = exported.min(started.elapsed().as_secs_f64());
-        }
-        progress("");
-        let share = copied / exported;
-        let memory = peak_memory();
-        let verdict = |met: bool| if met { "pass" } else { "MISS" };
-        let per_second = |seconds: f64| rows as f64 / seconds;
-        Ok(format!(
-            "export of {rows} changes as CSV, {bytes} bytes: {:.0} rows/s; COPY of the same join: {:.0} rows/s; share {:.0} % \
-             (target {:.0} %, {})\nresident memory of the client at most {} MiB (target {MEMORY_TARGET:.0} MiB, {})\n",
-            per_second(exported),
-            per_second(copied),
-            share * 100.0,
-            EXPORT_TARGET * 100.0,
-            verdict(share >= EXPORT_TARGET),
-            memory.map_or_else(|| "unknown".to_owned(), figure),
-            memory.map_or("not judged", |memory| verdict(memory <= MEMORY_TARGET)),
-        ))
-    }
 }
 
 /// How many figures met their target.
@@ -320,18 +262,4 @@ fn seed(options: &Options, changes: u32) -> Result<(Server, String)> {
     // The server goes as a whole.
     std::mem::forget(database);
     Ok((server, url))
-}
-
-/// Makes the system forget how much memory this process has had.
-fn reset_peak_memory() {
-    // Elsewhere than on Linux nothing tells.
-    let _ = fs::write("/proc/self/clear_refs", "5");
-}
-
-/// The most memory that this process has had, in MiB.
-fn peak_memory() -> Option<f64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-    let kibibytes: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
-    Some(kibibytes / 1024.0)
 }

@@ -92,15 +92,17 @@ impl Session {
         Ok(rows.map_err(|error| failed(statement.sql(), &error))?)
     }
 
-    /// Takes everything that a COPY TO STDOUT sends.
-    pub(crate) fn copy_out(&mut self, sql: &str) -> Result<()> {
+    /// Gives every piece that a COPY TO STDOUT sends to `take`.
+    pub(crate) fn copy_out(&mut self, sql: &str, mut take: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
         let connection = &mut self.connection;
-        let copied = self.runtime.block_on(async {
-            let mut pieces = connection.copy_out_raw(sql).await?;
-            while pieces.try_next().await?.is_some() {}
+        self.runtime.block_on(async {
+            let failed = |error| failed(sql, &error);
+            let mut pieces = connection.copy_out_raw(sql).await.map_err(failed)?;
+            while let Some(piece) = pieces.try_next().await.map_err(failed)? {
+                take(&piece)?;
+            }
             Ok(())
-        });
-        Ok(copied.map_err(|error| failed(sql, &error))?)
+        })
     }
 
     /// Executes a prepared statement with integer parameters.

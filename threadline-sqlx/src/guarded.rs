@@ -53,6 +53,8 @@ enum State {
     /// BEGIN is on its way; only its answer tells whether the server has seen it.
     Beginning,
     Open,
+    /// A COPY TO STDOUT is on its way to us, on a connection from a pool.
+    Copying,
     /// sqlx has rolled the transaction back, and the session refuses everything since we noticed.
     Sealed,
     /// Opened by somebody else, who will also end it.
@@ -228,6 +230,19 @@ impl<'c> Guarded<'c> {
         Ok(())
     }
 
+    pub(crate) fn is_from_pool(&self) -> bool {
+        matches!(self.held, Held::Pool(_))
+    }
+
+    /// A COPY begins in the open transaction, or has ended. Until then, dropping `self` closes the connection.
+    pub(crate) fn copying(&mut self, begins: bool) {
+        self.state = match (self.state, begins) {
+            (State::Open, true) => State::Copying,
+            (State::Copying, false) => State::Open,
+            (state, _) => state,
+        };
+    }
+
     fn close_when_dropped(&mut self) {
         if let Held::Pool(connection) = &mut self.held {
             connection.close_on_drop();
@@ -241,7 +256,7 @@ impl Drop for Guarded<'_> {
             State::Idle | State::Foreign => {}
             State::Open => self.roll_back_to(0),
             // The pool's connection is closed: nobody else shall see what is on its way, whatever it is.
-            State::Beginning | State::Sealed => match &mut self.held {
+            State::Beginning | State::Copying | State::Sealed => match &mut self.held {
                 Held::Pool(connection) => connection.close_on_drop(),
                 Held::Borrowed(connection) => wire::queue(connection, "ROLLBACK"),
             },

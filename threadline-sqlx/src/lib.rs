@@ -82,6 +82,7 @@
 mod attach;
 mod begin;
 mod error;
+mod exporting;
 mod failure;
 mod guarded;
 mod handle;

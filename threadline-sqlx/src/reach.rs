@@ -33,6 +33,17 @@ pub trait Opened: Send {
     /// The connection.
     fn connection(&mut self) -> &mut PgConnection;
 
+    /// Whether the connection may be closed when a COPY is cancelled: what is on its way then belongs to nobody, and sqlx
+    /// 0.9.0 would give it to the next statement.
+    fn can_copy(&self) -> bool {
+        false
+    }
+
+    /// A COPY begins, or has ended.
+    fn copying(&mut self, begins: bool) {
+        let _ = begins;
+    }
+
     /// Ends the transaction when it is the read's own.
     fn close(self) -> impl Future<Output = Result<(), Error>> + Send;
 }
@@ -64,6 +75,14 @@ impl<'c> Alone<'c> {
 impl Opened for Alone<'_> {
     fn connection(&mut self) -> &mut PgConnection {
         self.0.connection()
+    }
+
+    fn can_copy(&self) -> bool {
+        self.0.is_from_pool()
+    }
+
+    fn copying(&mut self, begins: bool) {
+        self.0.copying(begins);
     }
 
     async fn close(mut self) -> Result<(), Error> {

@@ -7,13 +7,13 @@ use sqlx::postgres::PgRow;
 use sqlx::{FromRow, PgConnection};
 use threadline_core::{
     ActorHistory, AsOf, Audited, ChangeCount, Correlation, CorrelationBundle, CountChanges, Export, ExportPiece,
-    ExportSummary, Exporting, Incident, IncidentBundle, Json, LinkedChange, LinkedTransaction, Operation, Page,
-    Reading, RowAsOf, RowHistory, RowKey, Schema, Statement, Streamed, Timeline, TransactionId, TransactionLookup,
+    ExportSummary, Incident, IncidentBundle, Json, LinkedChange, LinkedTransaction, Operation, Page, Reading, RowAsOf,
+    RowHistory, RowKey, Schema, Statement, Streamed, Timeline, TransactionId, TransactionLookup,
 };
 use time::OffsetDateTime;
 
 use crate::reach::{Opened, Reach};
-use crate::{Error, wire};
+use crate::{Error, exporting, wire};
 
 /// Runs operations that read the trail, on a pool, a connection or a transaction.
 ///
@@ -193,10 +193,7 @@ pub trait Trail: Reach {
     /// ```
     fn export(self, export: Export) -> impl Stream<Item = Result<ExportPiece, Error>> + Send {
         let schema = self.kernel();
-        try_unfold((Exported::NotYet(self, Box::new(Exporting::new(export))), schema), |(state, schema)| async move {
-            let next = next_piece(state, &schema).await?;
-            Ok(next.map(|(piece, state)| (piece, (state, schema))))
-        })
+        exporting::pieces(self, schema, export)
     }
 
     /// As [`export`](Self::export), written to something that blocks: a file, a buffer, the standard output.
@@ -302,7 +299,11 @@ pub trait Trail: Reach {
 #[diagnostic::do_not_recommend]
 impl<T: Reach> Trail for T {}
 
-async fn fetch(connection: &mut PgConnection, schema: &Schema, statement: &Statement) -> Result<Vec<String>, Error> {
+pub(crate) async fn fetch(
+    connection: &mut PgConnection,
+    schema: &Schema,
+    statement: &Statement,
+) -> Result<Vec<String>, Error> {
     wire::fetch_bound(connection, statement).await.map_err(|error| Error::from_own_statement(error, schema))
 }
 
@@ -370,39 +371,6 @@ where
                 ready = reading.items(rows)?.into_iter();
                 Streaming::Open { opened, reading, ready }
             }
-        };
-    }
-}
-
-/// Where an export is.
-enum Exported<H: Reach> {
-    NotYet(H, Box<Exporting>),
-    Open(H::Opened, Box<Exporting>),
-    Done(ExportSummary),
-    Over,
-}
-
-async fn next_piece<H: Reach>(
-    mut state: Exported<H>,
-    schema: &Schema,
-) -> Result<Option<(ExportPiece, Exported<H>)>, Error> {
-    loop {
-        state = match state {
-            Exported::NotYet(handle, exporting) => Exported::Open(handle.open().await?, exporting),
-            Exported::Open(mut opened, mut exporting) => {
-                let Some(statement) = exporting.next_statement(schema)? else {
-                    opened.close().await?;
-                    let (end, summary) = exporting.finish()?;
-                    return Ok(Some((ExportPiece::Bytes(end), Exported::Done(summary))));
-                };
-                let chunk = exporting.chunk(fetch(opened.connection(), schema, &statement).await?)?;
-                if !chunk.is_empty() {
-                    return Ok(Some((ExportPiece::Bytes(chunk), Exported::Open(opened, exporting))));
-                }
-                Exported::Open(opened, exporting)
-            }
-            Exported::Done(summary) => return Ok(Some((ExportPiece::Done(summary), Exported::Over))),
-            Exported::Over => return Ok(None),
         };
     }
 }

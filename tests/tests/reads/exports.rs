@@ -4,14 +4,20 @@ use serde_json::{Map, Value};
 use sqlx::AssertSqlSafe;
 use threadline::sqlx::{AuditedPool, Trail};
 use threadline::{Export, ExportFormat, ExportPiece, LinkedChange, Timeline};
+use time::macros::datetime;
 
 use crate::world::{database, pool};
 
-/// Compares what an export writes with the changes it should have.
+/// Compares what an export writes with the changes it should have: from a pool, which copies, and from a transaction, which
+/// has a cursor.
 pub(crate) async fn export_agrees(db: &AuditedPool, export: Export, expected: &[LinkedChange], all: usize) {
+    let mut tx = db.unaudited().begin().await.unwrap();
     for format in [ExportFormat::Csv, ExportFormat::Json, ExportFormat::Ndjson] {
-        let mut written = Vec::new();
-        let summary = db.export_to(export.clone().format(format), &mut written).await.unwrap();
+        let (mut written, mut by_cursor) = (Vec::new(), Vec::new());
+        let export = export.clone().format(format).generated_at(datetime!(2026-01-01 0:00 UTC));
+        let summary = db.export_to(export.clone(), &mut written).await.unwrap();
+        assert_eq!(tx.export_to(export, &mut by_cursor).await.unwrap(), summary);
+        assert!(written == by_cursor, "COPY and the cursor give the same bytes");
         assert_eq!(summary.returned_count, expected.len() as u64);
         assert_eq!(summary.truncated, all > expected.len());
         let text = String::from_utf8(written).unwrap();
@@ -130,8 +136,11 @@ async fn null_and_empty_and_formulas_are_told_apart() {
     assert_eq!((cell(0, "data_after"), cell(0, "correlation_id")), (None, None), "NULL is an empty field");
     assert_eq!(cell(0, "table_name"), Some("'=cmd|x"), "no spreadsheet runs it");
     assert_eq!(cell(1, "data_after"), Some(r#"{"v": "a \"b\",\r\n", "id": 1}"#));
-    let mut raw = Vec::new();
+    let (mut raw, mut by_cursor) = (Vec::new(), Vec::new());
     db.export_to(export().raw_cells(), &mut raw).await.unwrap();
+    let mut tx = db.unaudited().begin().await.unwrap();
+    tx.export_to(export().raw_cells(), &mut by_cursor).await.unwrap();
+    assert_eq!(raw, by_cursor);
     assert!(String::from_utf8(raw).unwrap().contains(",\"=cmd|x\","));
 }
 
@@ -174,4 +183,49 @@ async fn what_cannot_be_written_is_an_error() {
     assert!(error.as_core().unwrap().is_output_failed(), "{error}");
     let error = db.export_to(Export::new(Timeline::new().table("postss")), Vec::new()).await.unwrap_err();
     assert!(error.as_core().unwrap().is_not_captured(), "{error}");
+}
+
+/// Everything that separates, escapes or ends something on one of the two ways.
+#[tokio::test]
+async fn whatever_text_is_in_the_trail_comes_out_the_same_by_copy_and_cursor() {
+    let database = database();
+    let db = pool(database.url());
+    let nasty = r#"E'a\x1fb\tc\nd\r\\N \\. "q" ''s'' \x08\x0b\x0c\x01 \\x1f é🦀'"#;
+    let sql = format!(
+        "BEGIN; SELECT threadline.set_context('{{\"type\": \"user\", \"id\": \"a\\\\b\"}}', jsonb_build_object('meta', jsonb_build_object('m', {nasty})));
+         SELECT threadline.record_action(jsonb_build_object('name', 'a', 'status', 'ok', 'reason', {nasty}, 'comment', ''));
+         INSERT INTO posts VALUES (1, {nasty}, 1, 'acme'), (2, '', 1, 'acme'), (3, NULL, 1, 'acme'); COMMIT;
+         DELETE FROM posts"
+    );
+    database.execute(&sql).unwrap();
+    let expected = db.timeline(&Timeline::new().limit(1_000)).await.unwrap().entries;
+    assert_eq!(expected.len(), 6);
+    export_agrees(&db, Export::new(Timeline::new()), &expected, 6).await;
+}
+
+#[tokio::test]
+async fn a_session_with_a_time_limit_for_statements_reads_a_cursor() {
+    let database = database();
+    let db = pool(database.url());
+    database.execute("INSERT INTO posts SELECT g, 'x', 1, 'acme' FROM generate_series(1, 3000) g").unwrap();
+    let name = database.query_text("SELECT current_database()").unwrap();
+    let name = name[0][0].as_deref().unwrap();
+    database.execute(&format!("ALTER DATABASE {name} SET statement_timeout = '300ms'")).unwrap();
+    let db = {
+        drop(db);
+        pool(database.url())
+    };
+    let mut pieces = Box::pin(db.export(Export::new(Timeline::new()).format(ExportFormat::Ndjson)));
+    let mut lines = 0;
+    // A reader that is slower than the limit: one COPY would be cut off.
+    let started = std::time::Instant::now();
+    while let Some(piece) = futures_util::TryStreamExt::try_next(&mut pieces).await.unwrap() {
+        if let ExportPiece::Bytes(bytes) = piece {
+            lines += String::from_utf8(bytes).unwrap().lines().count();
+        }
+        while lines < 3_000 && started.elapsed().as_millis() < 400 {
+            tokio::task::yield_now().await;
+        }
+    }
+    assert_eq!(lines, 3_000);
 }

@@ -1,9 +1,10 @@
 //! Futures dropped after 0, 1, 2 .. polls: whatever was on its way, the next borrower of the connection finds no open
 //! transaction and nobody else's actor, and the trail holds all of a transaction or none of it.
 
+use futures_util::TryStreamExt;
 use sqlx::{Connection, PgPool};
 use threadline::sqlx::{BeginAudited, Error, RetryPolicy, Trail, attach, record_failure, retry};
-use threadline::{Action, InstalledVersion};
+use threadline::{Action, CountChanges, Export, ExportPiece, InstalledVersion, Timeline};
 
 use crate::support::{Target, actor, cancelled, dropped_after, has_transaction, insert_post, on_both, run, user};
 
@@ -20,6 +21,7 @@ on_both! {
     a_nested_scope_in_an_attached_transaction,
     recording_a_failure,
     a_read,
+    an_export,
     the_same_check_finds_the_leak_of_sqlx,
 }
 
@@ -301,6 +303,38 @@ async fn a_read(target: Target) {
     for round in 0..ROUNDS {
         tally.count(dropped_after(round % POLLS, pool.run(&InstalledVersion)).await).map(Result::unwrap);
         assert!(is_clean(&pool).await, "after {} polls", round % POLLS);
+    }
+    tally.check();
+    target.until_quiet().await;
+}
+
+/// A COPY that is dropped leaves rows on the wire, which sqlx would hand to the next statement.
+async fn an_export(target: Target) {
+    let pool = target.pool(1);
+    let mut connection = pool.acquire().await.unwrap();
+    run(&mut connection, "INSERT INTO posts SELECT g, repeat('x', 500) FROM generate_series(1, 2000) AS g")
+        .await
+        .unwrap();
+    drop(connection);
+    let mut tally = Tally::default();
+    for round in 0..ROUNDS {
+        let mut pieces = Box::pin(pool.export(Export::new(Timeline::new())));
+        let all = async {
+            let mut bytes = 0;
+            while let Some(piece) = pieces.try_next().await.unwrap() {
+                if let ExportPiece::Bytes(piece) = piece {
+                    bytes += piece.len();
+                }
+                // So that the drops come between the pieces too.
+                tokio::task::yield_now().await;
+            }
+            bytes
+        };
+        let bytes = tally.count(dropped_after(round, all).await);
+        assert!(bytes.is_none_or(|bytes| bytes > 1_000_000), "all of it");
+        drop(pieces);
+        assert!(is_clean(&pool).await, "after {round} polls");
+        assert_eq!(pool.count_changes(&CountChanges::of(Timeline::new())).await.unwrap().to_string(), "2000");
     }
     tally.check();
     target.until_quiet().await;

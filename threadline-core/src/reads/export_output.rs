@@ -4,9 +4,9 @@ use std::fmt;
 
 use crate::Error;
 
-/// A buffer that is emptied from time to time.
+/// What becomes of the text of an export.
 pub(super) enum Output {
-    Plain(Vec<u8>),
+    Plain,
     #[cfg(feature = "gzip")]
     Gzip(flate2::write::GzEncoder<Vec<u8>>),
 }
@@ -24,34 +24,32 @@ impl Output {
             return Self::Gzip(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
         }
         let _ = gzip;
-        Self::Plain(Vec::new())
+        Self::Plain
     }
 
+    /// What to write now that there is this text.
     #[cfg_attr(not(feature = "gzip"), allow(clippy::unnecessary_wraps, reason = "only compressing can fail"))]
-    pub(super) fn write(&mut self, text: &str) -> Result<(), Error> {
+    pub(super) fn take(&mut self, text: String) -> Result<Vec<u8>, Error> {
         match self {
-            Self::Plain(buffer) => buffer.extend_from_slice(text.as_bytes()),
+            Self::Plain => Ok(text.into_bytes()),
             #[cfg(feature = "gzip")]
-            Self::Gzip(encoder) => std::io::Write::write_all(encoder, text.as_bytes()).map_err(Error::output_failed)?,
-        }
-        Ok(())
-    }
-
-    /// What there is so far.
-    pub(super) fn take(&mut self) -> Vec<u8> {
-        match self {
-            Self::Plain(buffer) => std::mem::take(buffer),
-            #[cfg(feature = "gzip")]
-            Self::Gzip(encoder) => std::mem::take(encoder.get_mut()),
+            Self::Gzip(encoder) => {
+                std::io::Write::write_all(encoder, text.as_bytes()).map_err(Error::output_failed)?;
+                Ok(std::mem::take(encoder.get_mut()))
+            }
         }
     }
 
-    #[cfg_attr(not(feature = "gzip"), allow(clippy::unnecessary_wraps, reason = "only compressing can fail"))]
-    pub(super) fn finish(self) -> Result<Vec<u8>, Error> {
+    /// What to write after this text, the last.
+    pub(super) fn finish(mut self, text: String) -> Result<Vec<u8>, Error> {
+        let written = self.take(text)?;
         match self {
-            Self::Plain(buffer) => Ok(buffer),
+            Self::Plain => Ok(written),
             #[cfg(feature = "gzip")]
-            Self::Gzip(encoder) => encoder.finish().map_err(Error::output_failed),
+            Self::Gzip(encoder) => {
+                let end = encoder.finish().map_err(Error::output_failed)?;
+                Ok([written, end].concat())
+            }
         }
     }
 }

@@ -116,17 +116,42 @@ impl<'a> Query<'a> {
     /// Every one of them (at most `most`), from a cursor called `name`: rows of `columns`, an expression over `c`, `t` and
     /// `a`.
     pub(super) fn declare(mut self, name: &str, columns: &str, most: Option<u64>) -> Result<Statement, Error> {
+        let select = self.whole(columns, most, false)?;
+        Ok(self.statement(&format!("DECLARE {name} NO SCROLL CURSOR FOR\n{select}")))
+    }
+
+    /// As [`declare`](Self::declare), where `c.is_next` tells whether the change belongs to another transaction than the one
+    /// before it.
+    pub(super) fn declare_marked(mut self, name: &str, columns: &str, most: Option<u64>) -> Result<Statement, Error> {
+        let select = self.whole(columns, most, true)?;
+        Ok(self.statement(&format!("DECLARE {name} NO SCROLL CURSOR FOR\n{select}")))
+    }
+
+    /// As [`declare`](Self::declare), by COPY, in its text format. COPY takes no parameters: they have to become literals.
+    pub(super) fn copy(mut self, columns: &str, most: Option<u64>) -> Result<Statement, Error> {
+        let select = self.whole(columns, most, false)?;
+        Ok(self.statement(&format!("COPY (\n{select}) TO STDOUT\n")))
+    }
+
+    fn whole(&mut self, columns: &str, most: Option<u64>, marked: bool) -> Result<String, Error> {
         let limit = match most {
             Some(most) => format!("{}::text::bigint", self.conditions.param(most.to_string())),
             None => ALL.to_owned(),
         };
         let source = self.whole_source(&limit)?;
-        let sql = format!(
-            "DECLARE {name} NO SCROLL CURSOR FOR\n{}SELECT {columns}\nFROM (\n    {}\n) AS c\n\
+        let (mark, end) = match marked {
+            true => (
+                "SELECT c.*, pg_catalog.lag(c.transaction_id) OVER (ORDER BY c.captured_at DESC, c.id DESC) \
+                 IS DISTINCT FROM c.transaction_id AS is_next\nFROM (\n    ",
+                "\n) AS c",
+            ),
+            false => ("", ""),
+        };
+        Ok(format!(
+            "{}SELECT {columns}\nFROM (\n    {mark}{}{end}\n) AS c\n\
              LEFT JOIN LATERAL {LOOK_UP} ON true\nLEFT JOIN {{schema}}.audit_actions AS a ON a.id = t.action_id\n{NEWEST_FIRST}\n",
             source.ctes, source.changes,
-        );
-        Ok(self.statement(&sql))
+        ))
     }
 
     fn statement(self, sql: &str) -> Statement {

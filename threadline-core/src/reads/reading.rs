@@ -76,6 +76,9 @@ pub trait Streamed {
 pub struct Reading<S> {
     source: S,
     name: String,
+    /// The most rows that are fetched at a time.
+    most: u32,
+    /// How many are fetched next.
     batch: u32,
     step: Step,
 }
@@ -94,10 +97,14 @@ enum Step {
 }
 
 impl<S: Streamed> Reading<S> {
-    /// How many rows are fetched at a time unless said otherwise.
+    /// The most rows that are fetched at a time unless said otherwise.
     pub const DEFAULT_BATCH: u32 = 500;
     /// The most rows that can be fetched at a time.
     pub const MAX_BATCH: u32 = 100_000;
+    /// Rows that are fetched first, when it is not known how large they are.
+    const FIRST_BATCH: u32 = 100;
+    /// About how many bytes are fetched at a time.
+    const BATCH_BYTES: usize = 1 << 20;
 
     /// A reading from the beginning.
     pub fn new(source: S) -> Self {
@@ -105,12 +112,15 @@ impl<S: Streamed> Reading<S> {
 
         // Several may be open in one transaction.
         let name = format!("threadline_{}", READINGS.fetch_add(1, Ordering::Relaxed));
-        Self { source, name, batch: Self::DEFAULT_BATCH, step: Step::Probe }
+        let (most, batch) = (Self::DEFAULT_BATCH, Self::FIRST_BATCH);
+        Self { source, name, most, batch, step: Step::Probe }
     }
 
-    /// Fetches so many rows at a time, 1 to 100,000; 500 unless said.
+    /// Fetches at most so many rows at a time, 1 to 100,000; 500 unless said. Where they are large it is fewer: about a
+    /// mebibyte at a time, or one row.
     pub fn batch(mut self, rows: u32) -> Self {
-        self.batch = rows.clamp(1, Self::MAX_BATCH);
+        self.most = rows.clamp(1, Self::MAX_BATCH);
+        self.batch = self.most.min(Self::FIRST_BATCH);
         self
     }
 
@@ -158,10 +168,20 @@ impl<S: Streamed> Reading<S> {
             self.step = Step::Declare;
             return self.source.check(rows).map(|()| Vec::new());
         }
-        if self.step == Step::Fetch && rows.len() < self.batch as usize {
-            self.step = Step::Close;
+        if self.step == Step::Fetch {
+            if rows.len() < self.batch as usize {
+                self.step = Step::Close;
+            }
+            self.batch = self.next_batch(&rows);
         }
         rows.into_iter().map(|row| self.source.item(row)).collect()
+    }
+
+    /// As many rows as these as are about a mebibyte; carefully, because the next may be larger.
+    fn next_batch(&self, rows: &[String]) -> u32 {
+        let bytes: usize = rows.iter().map(String::len).sum();
+        let fit = Self::BATCH_BYTES.saturating_mul(rows.len()) / bytes.max(1);
+        u32::try_from(fit).unwrap_or(u32::MAX).min(self.batch.saturating_mul(4)).clamp(1, self.most)
     }
 
     /// Ends the reading: what is left to do closes the cursor.
@@ -253,6 +273,40 @@ mod tests {
         assert_eq!(sql(&mut reading).as_deref(), Some("CLOSE"));
         assert!(reading.items(Vec::new()).unwrap().is_empty());
         assert_eq!(sql(&mut reading), None);
+    }
+
+    #[test]
+    fn large_rows_are_fetched_few_at_a_time() {
+        let mut reading = Reading::new(Text).batch(1_000);
+        let mut fetched = |length: usize| {
+            while let Some(statement) = reading.next_statement(&Schema::default()).unwrap() {
+                let Some(rows) = statement.sql().strip_prefix("FETCH ") else {
+                    reading.items(Vec::new()).unwrap();
+                    continue;
+                };
+                let rows: usize = rows.split(' ').next().unwrap().parse().unwrap();
+                reading.items(vec!["x".repeat(length); rows]).unwrap();
+                return rows;
+            }
+            0
+        };
+        let sizes = [10, 10, 10, 5_000, 5_000, 1 << 20, 1 << 20, 10, 10];
+        assert_eq!(sizes.map(&mut fetched), [100, 400, 1_000, 1_000, 209, 209, 1, 1, 4]);
+    }
+
+    /// Rows as they are.
+    struct Text;
+
+    impl Streamed for Text {
+        type Item = String;
+
+        fn declare(&self, _: &Schema, name: &str) -> Result<Statement, Error> {
+            Ok(Statement::new(format!("DECLARE {name} CURSOR FOR SELECT 1")))
+        }
+
+        fn item(&self, row: String) -> Result<String, Error> {
+            Ok(row)
+        }
     }
 
     #[test]
