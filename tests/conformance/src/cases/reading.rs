@@ -1,10 +1,13 @@
 //! Reading the trail.
 
-use threadline_core::{ActorRef, RowHistory, Timeline};
+use threadline_core::{
+    ActionStatus, ActorHistory, ActorRef, AsOf, ChangeOp, Correlation, CountChanges, Incident, RowHistory, RowKey,
+    Timeline, TransactionId,
+};
 
 use crate::place::user;
 use crate::script::{insert, sql};
-use crate::{Adapter, Call, Place};
+use crate::{Adapter, Call, Failure, Place, Questions};
 
 pub(super) async fn pages_of_the_timeline<A: Adapter>(place: Place) {
     let adapter: A = place.open(2).await;
@@ -43,4 +46,111 @@ pub(super) async fn a_table_that_is_not_captured_is_an_error<A: Adapter>(place: 
     assert_eq!(error.code(), Some("not_captured"), "{error:?}");
     let error = adapter.timeline(&Timeline::new().correlation_id(" ")).await.unwrap_err();
     assert_eq!(error.code(), Some("invalid_input"), "{error:?}");
+}
+
+/// Filters that cannot match anything, by the name that the error has to give.
+fn wrong_filters() -> Vec<(&'static str, Timeline)> {
+    let posts = || Timeline::new().schema("public").table("posts");
+    let at = time::OffsetDateTime::UNIX_EPOCH;
+    let before_the_calendar = at - time::Duration::days(366 * 2000);
+    let mut wrong = vec![
+        ("schema", Timeline::new().schema("")),
+        ("schema", Timeline::new().schema("x".repeat(64))),
+        ("schema", Timeline::new().table_in("a\0b", "posts")),
+        ("table", Timeline::new().table("")),
+        ("table", Timeline::new().table("x".repeat(64))),
+        ("table", Timeline::new().table("a\0b")),
+        ("table", (0..101).fold(Timeline::new(), |timeline, _| timeline.table("posts"))),
+        ("key", Timeline::new().table("posts").key(7)),
+        ("key", Timeline::new().key(7)),
+        ("key", posts().table("counters").key(7)),
+        ("key", posts().key(RowKey::value(serde_json::Value::Null))),
+        ("key", posts().key(RowKey::columns::<&str>([]))),
+        ("key", posts().key("a\0b")),
+        ("key", posts().key("7")),
+        ("key", posts().key(RowKey::columns([("nr", 7.into())]))),
+        ("changed_field", posts().changed_field("")),
+        ("changed_field", posts().changed_field("x".repeat(64))),
+        ("changed_field", (0..101).fold(posts(), |timeline, _| timeline.changed_field("title"))),
+        ("since", posts().since(at).until(at - time::Duration::SECOND)),
+        ("since", posts().since(before_the_calendar)),
+        ("until", posts().until(before_the_calendar)),
+        // Alone they would have to look at the whole trail.
+        ("op", Timeline::new().op(ChangeOp::Insert)),
+        ("changed_field", Timeline::new().schema("public").changed_field("title")),
+        ("action_category", Timeline::new().action_category("editing")),
+        ("action_status", Timeline::new().action_status(ActionStatus::Error)),
+    ];
+    for text in ["", " ", "a\0b", "a\nb", &"é".repeat(129), &"x".repeat(257)] {
+        wrong.push(("correlation_id", Timeline::new().correlation_id(text)));
+        wrong.push(("request_id", Timeline::new().request_id(text)));
+        wrong.push(("job_id", Timeline::new().job_id(text)));
+    }
+    for text in ["", " ", "a\0b", "a\nb", &"x".repeat(256)] {
+        wrong.push(("action", Timeline::new().action(text)));
+        wrong.push(("action_category", posts().action_category(text)));
+    }
+    wrong
+}
+
+pub(super) async fn a_wrong_filter_is_an_error_that_names_it<A: Adapter>(place: Place) {
+    place.execute("CREATE TABLE notes (id bigint PRIMARY KEY); SELECT threadline.enable_capture('notes', '{}')");
+    let adapter: A = place.open(1).await;
+    let actor = ActorRef::user("42").unwrap();
+    let assert_names = |setting: &str, read: &str, error: Failure| {
+        let told = (error.code(), error.setting());
+        assert_eq!(told, (Some("invalid_input"), Some(setting)), "{read}: {error:?}");
+        assert!(error.to_string().contains(setting), "{read}: {error}");
+    };
+    for (setting, timeline) in wrong_filters() {
+        let questions = Questions { timeline, ..Questions::about(1, TransactionId(1), &actor, "c") };
+        for (read, answer) in adapter.ask(None, &questions).await.unwrap() {
+            let has_filters = ["timeline", "change_diff", "count_changes", "stream"].contains(&read);
+            if has_filters || read.starts_with("export") {
+                assert_names(setting, read, answer.expect_err(&format!("{setting}: {:?}", questions.timeline)));
+            }
+        }
+    }
+    let at = time::OffsetDateTime::now_utc();
+    let far = time::macros::datetime!(-0001-01-01 0:00 UTC);
+    for (setting, query) in [
+        ("limit", RowHistory::by_id("public", "posts", 1).limit(0)),
+        ("limit", RowHistory::by_id("public", "posts", 1).limit(1_001)),
+        ("schema", RowHistory::by_id("", "posts", 1)),
+        ("table", RowHistory::by_id("public", "x".repeat(64), 1)),
+        ("key", RowHistory::by_id("public", "posts", "seven")),
+        ("since", RowHistory::by_id("public", "posts", 1).since(at).until(at - time::Duration::SECOND)),
+    ] {
+        assert_names(setting, "row_history", adapter.run(&query).await.unwrap_err());
+    }
+    for (setting, query) in [
+        ("schema", AsOf::by_id("", "posts", 1, at)),
+        ("table", AsOf::by_id("public", "", 1, at)),
+        ("key", AsOf::by_id("public", "posts", "seven", at)),
+        ("key", AsOf::by_id("public", "posts", serde_json::Value::Null, at)),
+        ("at", AsOf::by_id("public", "posts", 1, far)),
+    ] {
+        assert_names(setting, "as_of_json", adapter.run(&query).await.unwrap_err());
+    }
+    // No row can have such a key, and nothing is wrong with its form.
+    let error = adapter.run(&AsOf::by_id("public", "counters", 99_999_999_999_i64, at)).await.unwrap_err();
+    assert_eq!(error.code(), Some("never_existed"), "{error:?}");
+    for (setting, query) in [
+        ("limit", ActorHistory::of(&actor).limit(0)),
+        ("since", ActorHistory::of(&actor).since(at).until(at - time::Duration::SECOND)),
+        ("until", ActorHistory::of(&actor).until(far)),
+    ] {
+        assert_names(setting, "actor_history", adapter.run(&query).await.unwrap_err());
+    }
+    for query in [Correlation::of(""), Correlation::of("x".repeat(257)), Correlation::of("a\0b")] {
+        assert_names("correlation_id", "correlation", adapter.run(&query).await.unwrap_err());
+    }
+    assert_names("limit", "incident", adapter.run(&Incident::of(TransactionId(1)).limit(0)).await.unwrap_err());
+    assert_names("cap", "count", adapter.run(&CountChanges::of(Timeline::new()).cap(0)).await.unwrap_err());
+    let limits = [Timeline::new().limit(0), Timeline::new().limit(1_001)];
+    for query in limits {
+        assert_names("limit", "timeline", adapter.timeline(&query).await.unwrap_err());
+    }
+    assert!(adapter.timeline(&Timeline::new()).await.unwrap().is_empty());
+    crate::place::assert_clean(&adapter, "by a wrong question").await;
 }

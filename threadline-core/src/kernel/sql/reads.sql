@@ -107,6 +107,9 @@ BEGIN
         EXECUTE query INTO image USING key;
     END IF;
     RETURN image;
+EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN
+    -- A key that is no value of the columns' types, such as 'seven' of a bigint, is no row's; table_facts tells why.
+    RETURN NULL;
 END $body$;
 
 -- The changes that touch a key before one position: those that left the row at it, those that took it to another key, and
