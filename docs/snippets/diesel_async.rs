@@ -1,12 +1,42 @@
 // What the examples of reads with diesel-async read; they include it.
 
+use threadline_diesel::asynchronous::prelude::*;
+
+type Done<T = ()> = Result<T, Box<dyn std::error::Error>>;
+
+diesel::table! {
+    posts (id) {
+        id -> BigInt,
+        title -> Text,
+    }
+}
+
+#[derive(diesel::QueryableByName)]
+#[diesel(table_name = posts)]
+struct Post {
+    #[allow(dead_code)]
+    id: i64,
+    title: String,
+}
+
+impl Audited for Post {
+    fn audited_table() -> AuditedTable {
+        AuditedTable::new("public", "posts")
+    }
+
+    fn columns() -> &'static [threadline_core::ModelColumn] {
+        use threadline_core::ModelColumn;
+
+        const { &[ModelColumn::new("id").key(), ModelColumn::new("title")] }
+    }
+}
+
 /// A database with a small trail, and the audit transaction that wrote it.
 async fn trail() -> Result<
     (threadline_testkit::Database, diesel_async::AsyncPgConnection, threadline_core::TransactionId),
     Box<dyn std::error::Error>,
 > {
     use diesel_async::{AsyncConnection, SimpleAsyncConnection};
-    use threadline_diesel::asynchronous::prelude::*;
 
     let database = threadline_testkit::require_server().database()?;
     let mut conn = diesel_async::AsyncPgConnection::establish(database.url()).await?;
@@ -25,4 +55,28 @@ async fn trail() -> Result<
         .await?;
     let transaction_id = written.transaction_id.ok_or("nothing was written")?;
     Ok((database, conn, transaction_id))
+}
+
+/// Runs an example that reads it.
+fn read(
+    example: impl AsyncFnOnce(&mut diesel_async::AsyncPgConnection, threadline_core::TransactionId) -> Done,
+) -> Done {
+    wait(async {
+        let (_database, mut conn, transaction_id) = trail().await?;
+        example(&mut conn, transaction_id).await
+    })
+}
+
+type Scoped = threadline_diesel::asynchronous::ScopedConnection<diesel_async::AsyncPgConnection>;
+
+/// Runs an example that reads it in a scope.
+fn scoped(example: impl AsyncFnOnce(Scoped, threadline_core::TransactionId) -> Done) -> Done {
+    wait(async {
+        let (_database, conn, transaction_id) = trail().await?;
+        example(conn.scoped(), transaction_id).await
+    })
+}
+
+fn wait<T>(future: impl Future<Output = Done<T>>) -> Done<T> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future)
 }

@@ -1,12 +1,34 @@
 // What the examples of reads with SeaORM read; they include it.
 
+use threadline_seaorm::prelude::*;
+
+type Done<T = ()> = Result<T, Box<dyn std::error::Error>>;
+
+#[derive(sea_orm::FromQueryResult)]
+struct Post {
+    #[allow(dead_code)]
+    id: i64,
+    title: String,
+}
+
+impl Audited for Post {
+    fn audited_table() -> AuditedTable {
+        AuditedTable::new("public", "posts")
+    }
+
+    fn columns() -> &'static [threadline_core::ModelColumn] {
+        use threadline_core::ModelColumn;
+
+        const { &[ModelColumn::new("id").key(), ModelColumn::new("title")] }
+    }
+}
+
 /// A database with a small trail, and the audit transaction that wrote it.
 async fn trail() -> Result<
     (threadline_testkit::Database, threadline_seaorm::AuditedDatabase, threadline_core::TransactionId),
     Box<dyn std::error::Error>,
 > {
     use sea_orm::ConnectionTrait;
-    use threadline_seaorm::prelude::*;
 
     let server = threadline_testkit::require_server().database()?;
     let connection = sea_orm::Database::connect(server.url()).await?;
@@ -26,4 +48,23 @@ async fn trail() -> Result<
         .await?;
     let transaction_id = written.transaction_id.ok_or("nothing was written")?;
     Ok((server, db, transaction_id))
+}
+
+/// Runs an example that reads it.
+fn read(example: impl AsyncFnOnce(AuditedDatabase, threadline_core::TransactionId) -> Done) -> Done {
+    wait(async {
+        let (_server, db, transaction_id) = trail().await?;
+        example(db, transaction_id).await
+    })
+}
+
+/// Runs an example that reads it in a scope.
+fn scoped(
+    example: impl AsyncFnOnce(threadline_seaorm::ScopedDatabase, threadline_core::TransactionId) -> Done,
+) -> Done {
+    read(async |db, transaction_id| example(db.scoped(), transaction_id).await)
+}
+
+fn wait<T>(future: impl Future<Output = Done<T>>) -> Done<T> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future)
 }

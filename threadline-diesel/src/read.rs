@@ -46,6 +46,16 @@ pub trait Trail: LoadConnection<Backend = Pg> {
     ///
     /// # Errors
     /// What the operation documents; [`is_not_installed`](Error::is_not_installed) without a kernel; otherwise Diesel's.
+    ///
+    /// # Examples
+    /// ```
+    /// use threadline_core::InstalledVersion;
+    ///
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/diesel.rs"));
+    /// # fn main() -> Done { read(|conn, _| {
+    /// assert!(conn.run(&InstalledVersion)?.is_some());
+    /// # Ok(()) }) }
+    /// ```
     fn run<O>(&mut self, operation: &O) -> Result<O::Output, Error>
     where
         O: Operation,
@@ -57,6 +67,17 @@ pub trait Trail: LoadConnection<Backend = Pg> {
     ///
     /// # Errors
     /// As for [`run`](Self::run).
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use threadline_core::{InstalledVersion, Schema};
+    ///
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/diesel.rs"));
+    /// # fn main() -> Done { read(|conn, _| {
+    /// let version = conn.run_in(&Schema::new("threadline")?, &InstalledVersion)?;
+    /// assert!(version.is_some());
+    /// # Ok(()) }) }
+    /// ```
     fn run_in<O>(&mut self, schema: &Schema, operation: &O) -> Result<O::Output, Error>
     where
         O: Operation,
@@ -70,6 +91,18 @@ pub trait Trail: LoadConnection<Backend = Pg> {
     ///
     /// # Errors
     /// What [`Timeline`] documents, and as for [`run`](Self::run).
+    ///
+    /// # Examples
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/diesel.rs"));
+    /// # fn main() -> Done { read(|conn, _| {
+    /// let by_editor = Timeline::new().table("posts").actor(&ActorRef::user("42")?).limit(2);
+    /// let page = conn.timeline(&by_editor)?;
+    /// assert_eq!(page.entries[0].change.changed_fields.as_deref(), Some(&["title".to_owned()][..]));
+    /// let rest = conn.timeline(&by_editor.cursor(page.next.ok_or("there are three changes")?))?;
+    /// assert_eq!((rest.entries.len(), rest.next), (1, None));
+    /// # Ok(()) }) }
+    /// ```
     fn timeline(&mut self, query: &Timeline) -> Result<Page<LinkedChange>, Error> {
         self.run(query)
     }
@@ -78,6 +111,15 @@ pub trait Trail: LoadConnection<Backend = Pg> {
     ///
     /// # Errors
     /// What [`RowHistory`] documents, and as for [`run`](Self::run).
+    ///
+    /// # Examples
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/diesel.rs"));
+    /// # fn main() -> Done { read(|conn, _| {
+    /// let history = conn.row_history(&RowHistory::by_id("public", "posts", 7))?;
+    /// assert_eq!(history.entries.len(), 2, "the insert and the update");
+    /// # Ok(()) }) }
+    /// ```
     fn row_history(&mut self, query: &RowHistory) -> Result<Page<LinkedChange>, Error> {
         self.run(query)
     }
@@ -86,6 +128,17 @@ pub trait Trail: LoadConnection<Backend = Pg> {
     ///
     /// # Errors
     /// What [`CountChanges`] documents, and as for [`run`](Self::run).
+    ///
+    /// # Examples
+    /// ```
+    /// use threadline_core::CountChanges;
+    ///
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/diesel.rs"));
+    /// # fn main() -> Done { read(|conn, _| {
+    /// let count = conn.count_changes(&CountChanges::of(Timeline::new().table("posts")).cap(2))?;
+    /// assert_eq!(count.to_string(), "more than 2");
+    /// # Ok(()) }) }
+    /// ```
     fn count_changes(&mut self, query: &CountChanges) -> Result<ChangeCount, Error> {
         self.run(query)
     }
@@ -94,6 +147,16 @@ pub trait Trail: LoadConnection<Backend = Pg> {
     ///
     /// # Errors
     /// [`is_not_found`](threadline_core::Error::is_not_found) when there is none, and as for [`run`](Self::run).
+    ///
+    /// # Examples
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/diesel.rs"));
+    /// # fn main() -> Done { read(|conn, transaction_id| {
+    /// let found = conn.find_transaction(transaction_id)?;
+    /// assert_eq!(found.transaction.actor, Some(ActorRef::user("42")?));
+    /// assert_eq!(found.action.map(|action| action.name).as_deref(), Some("post.published"));
+    /// # Ok(()) }) }
+    /// ```
     fn find_transaction(&mut self, id: TransactionId) -> Result<LinkedTransaction, Error> {
         self.run(&TransactionLookup::new(id))
     }
@@ -102,6 +165,17 @@ pub trait Trail: LoadConnection<Backend = Pg> {
     ///
     /// # Errors
     /// What [`Incident`] documents, and as for [`run`](Self::run).
+    ///
+    /// # Examples
+    /// ```
+    /// use threadline_core::Incident;
+    ///
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/diesel.rs"));
+    /// # fn main() -> Done { read(|conn, transaction_id| {
+    /// let incident = conn.incident(&Incident::of(transaction_id))?;
+    /// assert_eq!(incident.changes[0].diff.field_changes[0].name, "title");
+    /// # Ok(()) }) }
+    /// ```
     fn incident(&mut self, query: &Incident) -> Result<IncidentBundle, Error> {
         self.run(query)
     }
@@ -110,6 +184,17 @@ pub trait Trail: LoadConnection<Backend = Pg> {
     ///
     /// # Errors
     /// What [`Correlation`] documents, and as for [`run`](Self::run).
+    ///
+    /// # Examples
+    /// ```
+    /// use threadline_core::Correlation;
+    ///
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/diesel.rs"));
+    /// # fn main() -> Done { read(|conn, _| {
+    /// let bundle = conn.correlation(&Correlation::of("req-7f3"))?;
+    /// assert_eq!((bundle.actions.len(), bundle.changes.entries.len()), (1, 3));
+    /// # Ok(()) }) }
+    /// ```
     fn correlation(&mut self, query: &Correlation) -> Result<CorrelationBundle, Error> {
         self.run(query)
     }
@@ -118,6 +203,17 @@ pub trait Trail: LoadConnection<Backend = Pg> {
     ///
     /// # Errors
     /// What [`ActorHistory`] documents, and as for [`run`](Self::run).
+    ///
+    /// # Examples
+    /// ```
+    /// use threadline_core::ActorHistory;
+    ///
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/diesel.rs"));
+    /// # fn main() -> Done { read(|conn, transaction_id| {
+    /// let history = conn.actor_history(&ActorHistory::of(&ActorRef::user("42")?))?;
+    /// assert_eq!(history.entries[0].transaction.id, transaction_id);
+    /// # Ok(()) }) }
+    /// ```
     fn actor_history(&mut self, query: &ActorHistory) -> Result<Page<LinkedTransaction>, Error> {
         self.run(query)
     }
@@ -130,16 +226,14 @@ pub trait Trail: LoadConnection<Backend = Pg> {
     /// documents.
     ///
     /// # Examples
-    /// ```no_run
-    /// use threadline_diesel::prelude::*;
-    ///
-    /// # fn example(conn: &mut diesel::PgConnection) -> Result<(), threadline_diesel::Error> {
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/diesel.rs"));
+    /// # fn main() -> Done { read(|conn, _| {
     /// for entry in conn.stream(Timeline::new().table("posts"))? {
     ///     let change = entry?.change;
     ///     println!("{} {:?}", change.op, change.table_pk);
     /// }
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     fn stream<S>(&mut self, read: S) -> Result<Entries<'_, Self, S>, Error>
     where
@@ -152,6 +246,18 @@ pub trait Trail: LoadConnection<Backend = Pg> {
     ///
     /// # Errors
     /// As for [`stream`](Self::stream).
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use threadline_core::Schema;
+    ///
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/diesel.rs"));
+    /// # fn main() -> Done { read(|conn, _| {
+    /// let posts = Timeline::new().table("posts");
+    /// let changes: Result<Vec<_>, _> = conn.stream_in(&Schema::new("threadline")?, posts)?.collect();
+    /// assert_eq!(changes?.len(), 3);
+    /// # Ok(()) }) }
+    /// ```
     fn stream_in<S>(&mut self, schema: &Schema, read: S) -> Result<Entries<'_, Self, S>, Error>
     where
         S: Streamed,
@@ -167,17 +273,16 @@ pub trait Trail: LoadConnection<Backend = Pg> {
     /// and as for [`run`](Self::run).
     ///
     /// # Examples
-    /// ```no_run
-    /// use std::fs::File;
+    /// ```
     /// use threadline_core::{Export, ExportFormat};
-    /// use threadline_diesel::prelude::*;
     ///
-    /// # fn example(conn: &mut diesel::PgConnection) -> Result<(), Box<dyn std::error::Error>> {
-    /// let export = Export::new(Timeline::new().table("posts")).format(ExportFormat::Ndjson).all_rows();
-    /// let summary = conn.export_to(export, File::create("posts.ndjson")?)?;
-    /// println!("{} changes", summary.returned_count);
-    /// # Ok(())
-    /// # }
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/diesel.rs"));
+    /// # fn main() -> Done { read(|conn, _| {
+    /// let export = Export::new(Timeline::new().table("posts")).format(ExportFormat::Ndjson).max_rows(2);
+    /// let mut file = Vec::new(); // or a `File`, or the standard output
+    /// let summary = conn.export_to(export, &mut file)?;
+    /// assert!(summary.truncated && summary.returned_count == 2);
+    /// # Ok(()) }) }
     /// ```
     fn export_to<W>(&mut self, export: Export, writer: W) -> Result<ExportSummary, Error>
     where
@@ -190,6 +295,18 @@ pub trait Trail: LoadConnection<Backend = Pg> {
     ///
     /// # Errors
     /// As for [`export_to`](Self::export_to).
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use threadline_core::{Export, Schema};
+    ///
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/diesel.rs"));
+    /// # fn main() -> Done { read(|conn, _| {
+    /// let (schema, export) = (Schema::new("threadline")?, Export::new(Timeline::new().table("posts")));
+    /// let mut file = Vec::new();
+    /// assert_eq!(conn.export_to_in(&schema, export, &mut file)?.returned_count, 3);
+    /// # Ok(()) }) }
+    /// ```
     fn export_to_in<W>(&mut self, schema: &Schema, export: Export, mut writer: W) -> Result<ExportSummary, Error>
     where
         W: Write,
@@ -211,6 +328,17 @@ pub trait Trail: LoadConnection<Backend = Pg> {
     ///
     /// # Errors
     /// What [`AsOf`] documents, and as for [`run`](Self::run).
+    ///
+    /// # Examples
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/diesel.rs"));
+    /// # fn main() -> Done { read(|conn, _| {
+    /// let history = conn.row_history(&RowHistory::by_id("public", "posts", 7))?;
+    /// let written = history.entries[1].change.captured_at;
+    /// let row = conn.as_of_json(&AsOf::by_id("public", "posts", 7, written))?;
+    /// assert_eq!(row.get(), r#"{"id": 7, "title": "Draft"}"#);
+    /// # Ok(()) }) }
+    /// ```
     #[allow(clippy::wrong_self_convention, reason = "\"as of\" an instant, not a conversion")]
     fn as_of_json(&mut self, query: &AsOf) -> Result<RowAsOf<Json>, Error> {
         self.run(query)
@@ -225,11 +353,9 @@ pub trait Trail: LoadConnection<Backend = Pg> {
     /// What [`AsOf`] and [`AsOf::row_statement`] document, and as for [`run`](Self::run).
     ///
     /// # Examples
-    /// ```no_run
-    /// use diesel::prelude::*;
-    /// use threadline_core::{Audited, AuditedTable, ModelColumn};
-    /// use threadline_diesel::Trail;
-    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/diesel.rs"));
+    /// # fn main() -> Done { read(|conn, _| {
     /// diesel::table! {
     ///     posts (id) {
     ///         id -> BigInt,
@@ -237,7 +363,8 @@ pub trait Trail: LoadConnection<Backend = Pg> {
     ///     }
     /// }
     ///
-    /// #[derive(Queryable, Selectable, QueryableByName)]
+    /// #[derive(diesel::QueryableByName)]
+    /// #[diesel(table_name = posts)]
     /// struct Post {
     ///     id: i64,
     ///     title: String,
@@ -245,16 +372,17 @@ pub trait Trail: LoadConnection<Backend = Pg> {
     /// # // What `#[derive(Audited)]` writes.
     /// # impl Audited for Post {
     /// #     fn audited_table() -> AuditedTable { AuditedTable::new("public", "posts") }
-    /// #     fn columns() -> &'static [ModelColumn] {
-    /// #         &const { [ModelColumn::new("id").key(), ModelColumn::new("title")] }
+    /// #     fn columns() -> &'static [threadline_core::ModelColumn] {
+    /// #         <self::Post as Audited>::columns()
     /// #     }
     /// # }
     ///
-    /// # fn example(conn: &mut PgConnection, then: time::OffsetDateTime) -> Result<(), threadline_diesel::Error> {
-    /// let post = conn.as_of::<Post>(7, then)?;
-    /// println!("it was called {} ({})", post.title, post.origin);
-    /// # Ok(())
-    /// # }
+    /// let history = conn.row_history(&RowHistory::by_id("public", "posts", 7))?;
+    /// let written = history.entries[1].change.captured_at;
+    /// let post = conn.as_of::<Post>(7, written)?;
+    /// println!("post {} was called {} ({})", post.id, post.title, post.origin);
+    /// assert_eq!(post.title, "Draft");
+    /// # Ok(()) }) }
     /// ```
     #[allow(clippy::wrong_self_convention, reason = "\"as of\" an instant, not a conversion")]
     fn as_of<R>(&mut self, key: impl Into<RowKey>, at: OffsetDateTime) -> Result<RowAsOf<R>, Error>
@@ -268,6 +396,19 @@ pub trait Trail: LoadConnection<Backend = Pg> {
     ///
     /// # Errors
     /// As for [`as_of`](Self::as_of).
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use threadline_core::Schema;
+    ///
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/diesel.rs"));
+    /// # fn main() -> Done { read(|conn, _| {
+    /// let history = conn.row_history(&RowHistory::by_id("public", "posts", 7))?;
+    /// let written = history.entries[1].change.captured_at;
+    /// let post = conn.as_of_in::<Post>(&Schema::new("threadline")?, 7, written)?;
+    /// assert_eq!(post.title, "Draft");
+    /// # Ok(()) }) }
+    /// ```
     #[allow(clippy::wrong_self_convention, reason = "\"as of\" an instant, not a conversion")]
     fn as_of_in<R>(&mut self, schema: &Schema, key: impl Into<RowKey>, at: OffsetDateTime) -> Result<RowAsOf<R>, Error>
     where

@@ -1,26 +1,18 @@
 //! The connection of an application with tenants: nobody reads the trail without saying whose part of it.
 
 use std::fmt;
-use std::io::Write;
 
 use diesel::connection::LoadConnection;
-use diesel::deserialize::QueryableByName;
 use diesel::pg::Pg;
-use threadline_core::{
-    Action, ActionId, ActorHistory, AsOf, AuditContext, Audited, ChangeCount, Correlation, CorrelationBundle,
-    CountChanges, Export, ExportSummary, Incident, IncidentBundle, Json, LinkedChange, LinkedTransaction, Operation,
-    Outcome, Page, RowAsOf, RowHistory, RowKey, Schema, Scope, ScopedRead, Streamed, Timeline, TransactionId,
-    TransactionLookup, TransactionOptions,
-};
-use time::OffsetDateTime;
+use threadline_core::{Action, ActionId, AuditContext, Outcome, Schema, Scope, TransactionOptions};
 
-use crate::{AuditedTransaction, Entries, Error, Session, Trail, read};
+use crate::{AuditedTransaction, Error, InScope, Session};
 
 /// A connection whose reads of the trail take a [`Scope`], or say aloud that they have none.
 ///
 /// Application state with tenants keeps its pool to itself and hands these out. It writes as the connection does and does
-/// not implement [`Trail`], so a read that forgets its scope does not compile. Inside a transaction that it begins is the
-/// plain connection; a read there takes its scope in the question, as in [`Timeline::scope`].
+/// not implement [`Trail`](crate::Trail), so a read that forgets its scope does not compile. Inside a transaction that it begins is the
+/// plain connection; a read there takes its scope in the question, as in [`Timeline::scope`](threadline_core::Timeline::scope).
 ///
 /// # Examples
 /// ```
@@ -52,14 +44,6 @@ use crate::{AuditedTransaction, Entries, Error, Session, Trail, read};
 pub struct ScopedConnection<C> {
     connection: C,
     schema: Schema,
-}
-
-/// The part of the trail that is in a scope, read with the methods of [`Trail`]; made by [`ScopedConnection::scope`].
-#[must_use]
-pub struct InScope<'c, C> {
-    connection: &'c mut C,
-    schema: &'c Schema,
-    scope: Scope,
 }
 
 impl<C> ScopedConnection<C>
@@ -140,127 +124,8 @@ where
     }
 }
 
-impl<C> InScope<'_, C>
-where
-    C: LoadConnection<Backend = Pg>,
-{
-    /// Runs a read and decodes its answer.
-    ///
-    /// # Errors
-    /// As for [`Trail::run`]; [`is_invalid_input`](threadline_core::Error::is_invalid_input) when the scope is malformed.
-    pub fn run<O>(&mut self, read: &O) -> Result<O::Output, Error>
-    where
-        O: Operation + ScopedRead,
-    {
-        self.connection.run_in(self.schema, &read.clone().in_scope(&self.scope))
-    }
-
-    /// [`Trail::timeline`] of what is in scope.
-    ///
-    /// # Errors
-    /// As for [`run`](Self::run).
-    pub fn timeline(&mut self, query: &Timeline) -> Result<Page<LinkedChange>, Error> {
-        self.run(query)
-    }
-
-    /// [`Trail::row_history`] of what is in scope.
-    ///
-    /// # Errors
-    /// As for [`run`](Self::run).
-    pub fn row_history(&mut self, query: &RowHistory) -> Result<Page<LinkedChange>, Error> {
-        self.run(query)
-    }
-
-    /// [`Trail::count_changes`] of what is in scope.
-    ///
-    /// # Errors
-    /// As for [`run`](Self::run).
-    pub fn count_changes(&mut self, query: &CountChanges) -> Result<ChangeCount, Error> {
-        self.run(query)
-    }
-
-    /// [`Trail::find_transaction`], when one of its changes is in scope.
-    ///
-    /// # Errors
-    /// As for [`run`](Self::run).
-    pub fn find_transaction(&mut self, id: TransactionId) -> Result<LinkedTransaction, Error> {
-        self.run(&TransactionLookup::new(id))
-    }
-
-    /// [`Trail::incident`] of what is in scope.
-    ///
-    /// # Errors
-    /// As for [`run`](Self::run).
-    pub fn incident(&mut self, query: &Incident) -> Result<IncidentBundle, Error> {
-        self.run(query)
-    }
-
-    /// [`Trail::correlation`] of what is in scope.
-    ///
-    /// # Errors
-    /// As for [`run`](Self::run).
-    pub fn correlation(&mut self, query: &Correlation) -> Result<CorrelationBundle, Error> {
-        self.run(query)
-    }
-
-    /// [`Trail::actor_history`] of what is in scope.
-    ///
-    /// # Errors
-    /// As for [`run`](Self::run).
-    pub fn actor_history(&mut self, query: &ActorHistory) -> Result<Page<LinkedTransaction>, Error> {
-        self.run(query)
-    }
-
-    /// [`Trail::stream`] of what is in scope.
-    ///
-    /// # Errors
-    /// As for [`Trail::stream`] and [`run`](Self::run).
-    pub fn stream<S>(&mut self, read: S) -> Result<Entries<'_, C, S>, Error>
-    where
-        S: Streamed + ScopedRead,
-    {
-        self.connection.stream_in(self.schema, read.in_scope(&self.scope))
-    }
-
-    /// [`Trail::export_to`] of what is in scope.
-    ///
-    /// # Errors
-    /// As for [`Trail::export_to`] and [`run`](Self::run).
-    pub fn export_to<W>(&mut self, export: Export, writer: W) -> Result<ExportSummary, Error>
-    where
-        W: Write,
-    {
-        self.connection.export_to_in(self.schema, export.in_scope(&self.scope), writer)
-    }
-
-    /// [`Trail::as_of_json`], when the row is in scope as [`AsOf`] says.
-    ///
-    /// # Errors
-    /// As for [`Trail::as_of_json`] and [`run`](Self::run).
-    pub fn as_of_json(&mut self, query: &AsOf) -> Result<RowAsOf<Json>, Error> {
-        self.run(query)
-    }
-
-    /// [`Trail::as_of`], when the row is in scope as [`AsOf`] says.
-    ///
-    /// # Errors
-    /// As for [`Trail::as_of`] and [`run`](Self::run).
-    pub fn as_of<R>(&mut self, key: impl Into<RowKey>, at: OffsetDateTime) -> Result<RowAsOf<R>, Error>
-    where
-        R: Audited + QueryableByName<Pg> + 'static,
-    {
-        read::row(self.connection, self.schema, &AsOf::model::<R>(key, at).scope(&self.scope))
-    }
-}
-
 impl<C> fmt::Debug for ScopedConnection<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ScopedConnection").field("schema", &self.schema).finish_non_exhaustive()
-    }
-}
-
-impl<C> fmt::Debug for InScope<'_, C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("InScope").field("scope", &self.scope).finish_non_exhaustive()
     }
 }

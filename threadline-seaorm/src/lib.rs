@@ -113,6 +113,7 @@ pub mod entities;
 mod error;
 mod failure;
 mod handle;
+mod in_scope;
 mod install;
 mod macros;
 #[cfg(feature = "migration")]
@@ -134,11 +135,12 @@ pub use attach::{Attached, OpenTransaction, attach, attach_in};
 pub use database::AuditedDatabase;
 pub use error::{Error, is_serialization_failure};
 pub use failure::record_failure;
+pub use in_scope::InScope;
 pub use install::{apply, enable, install, install_manifest, uninstall};
 #[doc(hidden)]
 pub use macros::__private;
 pub use options::IntoTransactionOptions;
-pub use scoped::{InScope, ScopedDatabase};
+pub use scoped::ScopedDatabase;
 pub use session::Session;
 pub use threadline_core::RetryPolicy;
 pub use trail::Trail;

@@ -53,6 +53,16 @@ pub trait Trail: Sync {
     ///
     /// # Errors
     /// What the operation documents; [`is_not_installed`](Error::is_not_installed) without a kernel; otherwise SeaORM's.
+    ///
+    /// # Examples
+    /// ```
+    /// use threadline_core::InstalledVersion;
+    ///
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/seaorm.rs"));
+    /// # fn main() -> Done { read(async |db, _| {
+    /// assert!(db.run(&InstalledVersion).await?.is_some());
+    /// # Ok(()) }) }
+    /// ```
     fn run<O>(&self, operation: &O) -> impl Future<Output = Result<O::Output, Error>> + Send
     where
         O: Operation + Sync,
@@ -64,6 +74,17 @@ pub trait Trail: Sync {
     ///
     /// # Errors
     /// As for [`run`](Self::run).
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use threadline_core::{InstalledVersion, Schema};
+    ///
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/seaorm.rs"));
+    /// # fn main() -> Done { read(async |db, _| {
+    /// let version = db.run_in(&Schema::new("threadline")?, &InstalledVersion).await?;
+    /// assert!(version.is_some());
+    /// # Ok(()) }) }
+    /// ```
     fn run_in<O>(&self, schema: &Schema, operation: &O) -> impl Future<Output = Result<O::Output, Error>> + Send
     where
         O: Operation + Sync,
@@ -81,6 +102,18 @@ pub trait Trail: Sync {
     ///
     /// # Errors
     /// What [`Timeline`] documents, and as for [`run`](Self::run).
+    ///
+    /// # Examples
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/seaorm.rs"));
+    /// # fn main() -> Done { read(async |db, _| {
+    /// let by_editor = Timeline::new().table("posts").actor(&ActorRef::user("42")?).limit(2);
+    /// let page = db.timeline(&by_editor).await?;
+    /// assert_eq!(page.entries[0].change.changed_fields.as_deref(), Some(&["title".to_owned()][..]));
+    /// let rest = db.timeline(&by_editor.cursor(page.next.ok_or("there are three changes")?)).await?;
+    /// assert_eq!((rest.entries.len(), rest.next), (1, None));
+    /// # Ok(()) }) }
+    /// ```
     fn timeline(&self, query: &Timeline) -> impl Future<Output = Result<Page<LinkedChange>, Error>> + Send {
         self.run(query)
     }
@@ -89,6 +122,15 @@ pub trait Trail: Sync {
     ///
     /// # Errors
     /// What [`RowHistory`] documents, and as for [`run`](Self::run).
+    ///
+    /// # Examples
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/seaorm.rs"));
+    /// # fn main() -> Done { read(async |db, _| {
+    /// let history = db.row_history(&RowHistory::by_id("public", "posts", 7)).await?;
+    /// assert_eq!(history.entries.len(), 2, "the insert and the update");
+    /// # Ok(()) }) }
+    /// ```
     fn row_history(&self, query: &RowHistory) -> impl Future<Output = Result<Page<LinkedChange>, Error>> + Send {
         self.run(query)
     }
@@ -97,6 +139,17 @@ pub trait Trail: Sync {
     ///
     /// # Errors
     /// What [`CountChanges`] documents, and as for [`run`](Self::run).
+    ///
+    /// # Examples
+    /// ```
+    /// use threadline_core::CountChanges;
+    ///
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/seaorm.rs"));
+    /// # fn main() -> Done { read(async |db, _| {
+    /// let count = db.count_changes(&CountChanges::of(Timeline::new().table("posts")).cap(2)).await?;
+    /// assert_eq!(count.to_string(), "more than 2");
+    /// # Ok(()) }) }
+    /// ```
     fn count_changes(&self, query: &CountChanges) -> impl Future<Output = Result<ChangeCount, Error>> + Send {
         self.run(query)
     }
@@ -105,6 +158,16 @@ pub trait Trail: Sync {
     ///
     /// # Errors
     /// [`is_not_found`](threadline_core::Error::is_not_found) when there is none, and as for [`run`](Self::run).
+    ///
+    /// # Examples
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/seaorm.rs"));
+    /// # fn main() -> Done { read(async |db, transaction_id| {
+    /// let found = db.find_transaction(transaction_id).await?;
+    /// assert_eq!(found.transaction.actor, Some(ActorRef::user("42")?));
+    /// assert_eq!(found.action.map(|action| action.name).as_deref(), Some("post.published"));
+    /// # Ok(()) }) }
+    /// ```
     fn find_transaction(&self, id: TransactionId) -> impl Future<Output = Result<LinkedTransaction, Error>> + Send {
         async move { self.run(&TransactionLookup::new(id)).await }
     }
@@ -113,6 +176,17 @@ pub trait Trail: Sync {
     ///
     /// # Errors
     /// What [`Incident`] documents, and as for [`run`](Self::run).
+    ///
+    /// # Examples
+    /// ```
+    /// use threadline_core::Incident;
+    ///
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/seaorm.rs"));
+    /// # fn main() -> Done { read(async |db, transaction_id| {
+    /// let incident = db.incident(&Incident::of(transaction_id)).await?;
+    /// assert_eq!(incident.changes[0].diff.field_changes[0].name, "title");
+    /// # Ok(()) }) }
+    /// ```
     fn incident(&self, query: &Incident) -> impl Future<Output = Result<IncidentBundle, Error>> + Send {
         self.run(query)
     }
@@ -121,6 +195,17 @@ pub trait Trail: Sync {
     ///
     /// # Errors
     /// What [`Correlation`] documents, and as for [`run`](Self::run).
+    ///
+    /// # Examples
+    /// ```
+    /// use threadline_core::Correlation;
+    ///
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/seaorm.rs"));
+    /// # fn main() -> Done { read(async |db, _| {
+    /// let bundle = db.correlation(&Correlation::of("req-7f3")).await?;
+    /// assert_eq!((bundle.actions.len(), bundle.changes.entries.len()), (1, 3));
+    /// # Ok(()) }) }
+    /// ```
     fn correlation(&self, query: &Correlation) -> impl Future<Output = Result<CorrelationBundle, Error>> + Send {
         self.run(query)
     }
@@ -129,6 +214,17 @@ pub trait Trail: Sync {
     ///
     /// # Errors
     /// What [`ActorHistory`] documents, and as for [`run`](Self::run).
+    ///
+    /// # Examples
+    /// ```
+    /// use threadline_core::ActorHistory;
+    ///
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/seaorm.rs"));
+    /// # fn main() -> Done { read(async |db, transaction_id| {
+    /// let history = db.actor_history(&ActorHistory::of(&ActorRef::user("42")?)).await?;
+    /// assert_eq!(history.entries[0].transaction.id, transaction_id);
+    /// # Ok(()) }) }
+    /// ```
     fn actor_history(
         &self,
         query: &ActorHistory,
@@ -142,18 +238,16 @@ pub trait Trail: Sync {
     /// The items are errors as for [`run`](Self::run), and as the read documents; the stream ends after the first.
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use futures_util::TryStreamExt;
-    /// use threadline_core::Timeline;
-    /// use threadline_seaorm::{AuditedDatabase, Trail};
     ///
-    /// # async fn example(db: AuditedDatabase) -> Result<(), threadline_seaorm::Error> {
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/seaorm.rs"));
+    /// # fn main() -> Done { read(async |db, _| {
     /// let mut changes = std::pin::pin!(db.stream(Timeline::new().table("posts")));
     /// while let Some(entry) = changes.try_next().await? {
     ///     println!("{} {:?}", entry.change.op, entry.change.table_pk);
     /// }
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     fn stream<S>(&self, read: S) -> impl Stream<Item = Result<S::Item, Error>> + Send
     where
@@ -164,6 +258,18 @@ pub trait Trail: Sync {
     }
 
     /// As [`stream`](Self::stream), with the kernel in this schema.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use futures_util::TryStreamExt;
+    /// use threadline_core::Schema;
+    ///
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/seaorm.rs"));
+    /// # fn main() -> Done { read(async |db, _| {
+    /// let changes = db.stream_in(Schema::new("threadline")?, Timeline::new().table("posts"));
+    /// assert_eq!(changes.try_collect::<Vec<_>>().await?.len(), 3);
+    /// # Ok(()) }) }
+    /// ```
     fn stream_in<S>(&self, schema: Schema, read: S) -> impl Stream<Item = Result<S::Item, Error>> + Send
     where
         S: Streamed + Send,
@@ -178,23 +284,23 @@ pub trait Trail: Sync {
     /// The items are errors as for [`run`](Self::run), and as [`Export`] documents; the stream ends after the first.
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use futures_util::TryStreamExt;
-    /// use threadline_core::{Export, ExportPiece, Timeline};
-    /// use threadline_seaorm::{AuditedDatabase, Trail};
+    /// use threadline_core::{Export, ExportPiece};
     ///
-    /// # async fn example(db: AuditedDatabase, mut body: Vec<u8>) -> Result<(), threadline_seaorm::Error> {
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/seaorm.rs"));
+    /// # fn main() -> Done { read(async |db, _| {
     /// let export = Export::new(Timeline::new().table("posts")).all_rows();
+    /// let mut body = Vec::new(); // or a file, or the body of a response
     /// let mut pieces = std::pin::pin!(db.export(export));
     /// while let Some(piece) = pieces.try_next().await? {
     ///     match piece {
     ///         ExportPiece::Bytes(bytes) => body.extend(bytes),
-    ///         ExportPiece::Done(summary) => println!("{} changes", summary.returned_count),
+    ///         ExportPiece::Done(summary) => assert_eq!(summary.returned_count, 3),
     ///         _ => {}
     ///     }
     /// }
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     fn export(&self, export: Export) -> impl Stream<Item = Result<ExportPiece, Error>> + Send {
         streams::pieces(self, self.__schema(), export)
@@ -205,6 +311,19 @@ pub trait Trail: Sync {
     /// # Errors
     /// [`is_output_failed`](threadline_core::Error::is_output_failed) when it cannot be written, and as for
     /// [`export`](Self::export).
+    ///
+    /// # Examples
+    /// ```
+    /// use threadline_core::{Export, ExportFormat};
+    ///
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/seaorm.rs"));
+    /// # fn main() -> Done { read(async |db, _| {
+    /// let export = Export::new(Timeline::new().table("posts")).format(ExportFormat::Ndjson).max_rows(2);
+    /// let mut file = Vec::new(); // or a `File`, or the standard output
+    /// let summary = db.export_to(export, &mut file).await?;
+    /// assert!(summary.truncated && summary.returned_count == 2);
+    /// # Ok(()) }) }
+    /// ```
     fn export_to<W>(&self, export: Export, writer: W) -> impl Future<Output = Result<ExportSummary, Error>> + Send
     where
         W: std::io::Write + Send,
@@ -216,6 +335,17 @@ pub trait Trail: Sync {
     ///
     /// # Errors
     /// What [`AsOf`] documents, and as for [`run`](Self::run).
+    ///
+    /// # Examples
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/seaorm.rs"));
+    /// # fn main() -> Done { read(async |db, _| {
+    /// let history = db.row_history(&RowHistory::by_id("public", "posts", 7)).await?;
+    /// let written = history.entries[1].change.captured_at;
+    /// let row = db.as_of_json(&AsOf::by_id("public", "posts", 7, written)).await?;
+    /// assert_eq!(row.get(), r#"{"id": 7, "title": "Draft"}"#);
+    /// # Ok(()) }) }
+    /// ```
     fn as_of_json(&self, query: &AsOf) -> impl Future<Output = Result<RowAsOf<Json>, Error>> + Send {
         self.run(query)
     }
@@ -230,10 +360,9 @@ pub trait Trail: Sync {
     /// What [`AsOf`] and [`AsOf::row_statement`] document, and as for [`run`](Self::run).
     ///
     /// # Examples
-    /// ```no_run
-    /// use threadline_core::{Audited, AuditedTable, ModelColumn};
-    /// use threadline_seaorm::Trail;
-    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/seaorm.rs"));
+    /// # fn main() -> Done { read(async |db, _| {
     /// #[derive(sea_orm::FromQueryResult)]
     /// struct Post {
     ///     id: i64,
@@ -242,19 +371,17 @@ pub trait Trail: Sync {
     /// # // What `#[derive(Audited)]` writes.
     /// # impl Audited for Post {
     /// #     fn audited_table() -> AuditedTable { AuditedTable::new("public", "posts") }
-    /// #     fn columns() -> &'static [ModelColumn] {
-    /// #         &const { [ModelColumn::new("id").key(), ModelColumn::new("title")] }
+    /// #     fn columns() -> &'static [threadline_core::ModelColumn] {
+    /// #         <self::Post as Audited>::columns()
     /// #     }
     /// # }
     ///
-    /// # async fn example(
-    /// #     connection: sea_orm::DatabaseConnection,
-    /// #     yesterday: time::OffsetDateTime,
-    /// # ) -> Result<(), threadline_seaorm::Error> {
-    /// let post = connection.as_of::<Post>(7, yesterday).await?;
-    /// println!("it was called {} ({})", post.title, post.origin);
-    /// # Ok(())
-    /// # }
+    /// let history = db.row_history(&RowHistory::by_id("public", "posts", 7)).await?;
+    /// let written = history.entries[1].change.captured_at;
+    /// let post = db.as_of::<Post>(7, written).await?;
+    /// println!("post {} was called {} ({})", post.id, post.title, post.origin);
+    /// assert_eq!(post.title, "Draft");
+    /// # Ok(()) }) }
     /// ```
     fn as_of<R>(
         &self,
@@ -272,6 +399,19 @@ pub trait Trail: Sync {
     ///
     /// # Errors
     /// As for [`as_of`](Self::as_of).
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use threadline_core::Schema;
+    ///
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/seaorm.rs"));
+    /// # fn main() -> Done { read(async |db, _| {
+    /// let history = db.row_history(&RowHistory::by_id("public", "posts", 7)).await?;
+    /// let written = history.entries[1].change.captured_at;
+    /// let post = db.as_of_in::<Post>(&Schema::new("threadline")?, 7, written).await?;
+    /// assert_eq!(post.title, "Draft");
+    /// # Ok(()) }) }
+    /// ```
     fn as_of_in<R>(
         &self,
         schema: &Schema,

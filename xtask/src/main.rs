@@ -5,6 +5,8 @@
 mod adapter_lines;
 mod pg_matrix;
 mod pgbouncer;
+#[cfg(test)]
+mod read_examples;
 mod run;
 
 use std::ffi::OsString;

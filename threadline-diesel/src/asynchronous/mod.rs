@@ -86,6 +86,7 @@ mod dsl;
 mod failure;
 mod guarded;
 mod handle;
+mod in_scope;
 mod install;
 pub mod prelude;
 mod retry;
@@ -102,8 +103,9 @@ pub use connection::AuditedConnection;
 #[doc(hidden)]
 pub use connection::AuditedTransactionManager;
 pub use dsl::{AuditDsl, begin, transaction};
+pub use in_scope::InScope;
 pub use install::{apply, enable, install, install_manifest, uninstall};
-pub use scoped::{InScope, ScopedConnection};
+pub use scoped::ScopedConnection;
 pub use session::Session;
 pub use trail::Trail;
 pub use transaction::AuditedTransaction;

@@ -2,27 +2,17 @@
 
 use std::fmt;
 use std::future::Future;
-use std::io::Write;
 
-use diesel::deserialize::QueryableByName;
-use diesel::pg::Pg;
-use futures_util::stream::Stream;
-use threadline_core::{
-    Action, ActionId, ActorHistory, AsOf, AuditContext, Audited, ChangeCount, Correlation, CorrelationBundle,
-    CountChanges, Export, ExportPiece, ExportSummary, Incident, IncidentBundle, Json, LinkedChange, LinkedTransaction,
-    Operation, Outcome, Page, RowAsOf, RowHistory, RowKey, Schema, Scope, ScopedRead, Streamed, Timeline,
-    TransactionId, TransactionLookup, TransactionOptions,
-};
-use time::OffsetDateTime;
+use threadline_core::{Action, ActionId, AuditContext, Outcome, Schema, Scope, TransactionOptions};
 
 use crate::Error;
-use crate::asynchronous::{AsyncBody, AuditDsl, AuditedTransaction, Session, Trail, trail};
+use crate::asynchronous::{AsyncBody, AuditDsl, AuditedTransaction, InScope, Session};
 
 /// A connection whose reads of the trail take a [`Scope`], or say aloud that they have none.
 ///
 /// Application state with tenants keeps its pool to itself and hands these out. It writes as the connection does and does
-/// not implement [`Trail`], so a read that forgets its scope does not compile. Inside a transaction that it begins is the
-/// plain connection; a read there takes its scope in the question, as in [`Timeline::scope`].
+/// not implement [`Trail`](crate::asynchronous::Trail), so a read that forgets its scope does not compile. Inside a transaction that it begins is the
+/// plain connection; a read there takes its scope in the question, as in [`Timeline::scope`](threadline_core::Timeline::scope).
 ///
 /// # Examples
 /// ```
@@ -55,14 +45,6 @@ use crate::asynchronous::{AsyncBody, AuditDsl, AuditedTransaction, Session, Trai
 pub struct ScopedConnection<C> {
     connection: C,
     schema: Schema,
-}
-
-/// The part of the trail that is in a scope, read with the methods of [`Trail`]; made by [`ScopedConnection::scope`].
-#[must_use]
-pub struct InScope<'c, C> {
-    connection: &'c mut C,
-    schema: &'c Schema,
-    scope: Scope,
 }
 
 impl<C> ScopedConnection<C>
@@ -149,140 +131,8 @@ where
     }
 }
 
-impl<C> InScope<'_, C>
-where
-    C: AuditDsl,
-{
-    /// Runs a read and decodes its answer.
-    ///
-    /// # Errors
-    /// As for [`Trail::run`]; [`is_invalid_input`](threadline_core::Error::is_invalid_input) when the scope is malformed.
-    pub fn run<O>(&mut self, read: &O) -> impl Future<Output = Result<O::Output, Error>> + Send
-    where
-        O: Operation + ScopedRead + Send + Sync,
-    {
-        let read = read.clone().in_scope(&self.scope);
-        async move { self.connection.run_in(self.schema, &read).await }
-    }
-
-    /// [`Trail::timeline`] of what is in scope.
-    ///
-    /// # Errors
-    /// As for [`run`](Self::run).
-    pub async fn timeline(&mut self, query: &Timeline) -> Result<Page<LinkedChange>, Error> {
-        self.run(query).await
-    }
-
-    /// [`Trail::row_history`] of what is in scope.
-    ///
-    /// # Errors
-    /// As for [`run`](Self::run).
-    pub async fn row_history(&mut self, query: &RowHistory) -> Result<Page<LinkedChange>, Error> {
-        self.run(query).await
-    }
-
-    /// [`Trail::count_changes`] of what is in scope.
-    ///
-    /// # Errors
-    /// As for [`run`](Self::run).
-    pub async fn count_changes(&mut self, query: &CountChanges) -> Result<ChangeCount, Error> {
-        self.run(query).await
-    }
-
-    /// [`Trail::find_transaction`], when one of its changes is in scope.
-    ///
-    /// # Errors
-    /// As for [`run`](Self::run).
-    pub async fn find_transaction(&mut self, id: TransactionId) -> Result<LinkedTransaction, Error> {
-        self.run(&TransactionLookup::new(id)).await
-    }
-
-    /// [`Trail::incident`] of what is in scope.
-    ///
-    /// # Errors
-    /// As for [`run`](Self::run).
-    pub async fn incident(&mut self, query: &Incident) -> Result<IncidentBundle, Error> {
-        self.run(query).await
-    }
-
-    /// [`Trail::correlation`] of what is in scope.
-    ///
-    /// # Errors
-    /// As for [`run`](Self::run).
-    pub async fn correlation(&mut self, query: &Correlation) -> Result<CorrelationBundle, Error> {
-        self.run(query).await
-    }
-
-    /// [`Trail::actor_history`] of what is in scope.
-    ///
-    /// # Errors
-    /// As for [`run`](Self::run).
-    pub async fn actor_history(&mut self, query: &ActorHistory) -> Result<Page<LinkedTransaction>, Error> {
-        self.run(query).await
-    }
-
-    /// [`Trail::stream`] of what is in scope.
-    pub fn stream<S>(&mut self, read: S) -> impl Stream<Item = Result<S::Item, Error>> + Send
-    where
-        S: Streamed + ScopedRead + Send,
-        S::Item: Send,
-    {
-        self.connection.stream_in(self.schema.clone(), read.in_scope(&self.scope))
-    }
-
-    /// [`Trail::export`] of what is in scope.
-    pub fn export(&mut self, export: Export) -> impl Stream<Item = Result<ExportPiece, Error>> + Send {
-        self.connection.export_in(self.schema.clone(), export.in_scope(&self.scope))
-    }
-
-    /// [`Trail::export_to`] of what is in scope.
-    ///
-    /// # Errors
-    /// As for [`Trail::export_to`] and [`run`](Self::run).
-    pub fn export_to<W>(
-        &mut self,
-        export: Export,
-        writer: W,
-    ) -> impl Future<Output = Result<ExportSummary, Error>> + Send
-    where
-        W: Write + Send,
-    {
-        self.connection.export_to_in(self.schema, export.in_scope(&self.scope), writer)
-    }
-
-    /// [`Trail::as_of_json`], when the row is in scope as [`AsOf`] says.
-    ///
-    /// # Errors
-    /// As for [`Trail::as_of_json`] and [`run`](Self::run).
-    pub async fn as_of_json(&mut self, query: &AsOf) -> Result<RowAsOf<Json>, Error> {
-        self.run(query).await
-    }
-
-    /// [`Trail::as_of`], when the row is in scope as [`AsOf`] says.
-    ///
-    /// # Errors
-    /// As for [`Trail::as_of`] and [`run`](Self::run).
-    pub fn as_of<R>(
-        &mut self,
-        key: impl Into<RowKey> + Send,
-        at: OffsetDateTime,
-    ) -> impl Future<Output = Result<RowAsOf<R>, Error>> + Send
-    where
-        R: Audited + QueryableByName<Pg> + Send + 'static,
-    {
-        let as_of = AsOf::model::<R>(key, at).scope(&self.scope);
-        async move { trail::row(self.connection, self.schema, &as_of).await }
-    }
-}
-
 impl<C> fmt::Debug for ScopedConnection<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ScopedConnection").field("schema", &self.schema).finish_non_exhaustive()
-    }
-}
-
-impl<C> fmt::Debug for InScope<'_, C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("InScope").field("scope", &self.scope).finish_non_exhaustive()
     }
 }

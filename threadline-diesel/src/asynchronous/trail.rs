@@ -52,6 +52,16 @@ pub trait Trail: AuditDsl {
     ///
     /// # Errors
     /// What the operation documents; [`is_not_installed`](Error::is_not_installed) without a kernel; otherwise Diesel's.
+    ///
+    /// # Examples
+    /// ```
+    /// use threadline_core::InstalledVersion;
+    ///
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/diesel_async.rs"));
+    /// # fn main() -> Done { read(async |conn, _| {
+    /// assert!(conn.run(&InstalledVersion).await?.is_some());
+    /// # Ok(()) }) }
+    /// ```
     fn run<O>(&mut self, operation: &O) -> impl Future<Output = Result<O::Output, Error>> + Send
     where
         O: Operation + Sync,
@@ -63,6 +73,18 @@ pub trait Trail: AuditDsl {
     ///
     /// # Errors
     /// What [`Timeline`] documents, and as for [`run`](Self::run).
+    ///
+    /// # Examples
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/diesel_async.rs"));
+    /// # fn main() -> Done { read(async |conn, _| {
+    /// let by_editor = Timeline::new().table("posts").actor(&ActorRef::user("42")?).limit(2);
+    /// let page = conn.timeline(&by_editor).await?;
+    /// assert_eq!(page.entries[0].change.changed_fields.as_deref(), Some(&["title".to_owned()][..]));
+    /// let rest = conn.timeline(&by_editor.cursor(page.next.ok_or("there are three changes")?)).await?;
+    /// assert_eq!((rest.entries.len(), rest.next), (1, None));
+    /// # Ok(()) }) }
+    /// ```
     fn timeline(&mut self, query: &Timeline) -> impl Future<Output = Result<Page<LinkedChange>, Error>> + Send {
         self.run(query)
     }
@@ -71,6 +93,15 @@ pub trait Trail: AuditDsl {
     ///
     /// # Errors
     /// What [`RowHistory`] documents, and as for [`run`](Self::run).
+    ///
+    /// # Examples
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/diesel_async.rs"));
+    /// # fn main() -> Done { read(async |conn, _| {
+    /// let history = conn.row_history(&RowHistory::by_id("public", "posts", 7)).await?;
+    /// assert_eq!(history.entries.len(), 2, "the insert and the update");
+    /// # Ok(()) }) }
+    /// ```
     fn row_history(&mut self, query: &RowHistory) -> impl Future<Output = Result<Page<LinkedChange>, Error>> + Send {
         self.run(query)
     }
@@ -79,6 +110,17 @@ pub trait Trail: AuditDsl {
     ///
     /// # Errors
     /// What [`CountChanges`] documents, and as for [`run`](Self::run).
+    ///
+    /// # Examples
+    /// ```
+    /// use threadline_core::CountChanges;
+    ///
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/diesel_async.rs"));
+    /// # fn main() -> Done { read(async |conn, _| {
+    /// let count = conn.count_changes(&CountChanges::of(Timeline::new().table("posts")).cap(2)).await?;
+    /// assert_eq!(count.to_string(), "more than 2");
+    /// # Ok(()) }) }
+    /// ```
     fn count_changes(&mut self, query: &CountChanges) -> impl Future<Output = Result<ChangeCount, Error>> + Send {
         self.run(query)
     }
@@ -87,6 +129,16 @@ pub trait Trail: AuditDsl {
     ///
     /// # Errors
     /// [`is_not_found`](threadline_core::Error::is_not_found) when there is none, and as for [`run`](Self::run).
+    ///
+    /// # Examples
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/diesel_async.rs"));
+    /// # fn main() -> Done { read(async |conn, transaction_id| {
+    /// let found = conn.find_transaction(transaction_id).await?;
+    /// assert_eq!(found.transaction.actor, Some(ActorRef::user("42")?));
+    /// assert_eq!(found.action.map(|action| action.name).as_deref(), Some("post.published"));
+    /// # Ok(()) }) }
+    /// ```
     fn find_transaction(&mut self, id: TransactionId) -> impl Future<Output = Result<LinkedTransaction, Error>> + Send {
         async move { self.run(&TransactionLookup::new(id)).await }
     }
@@ -95,6 +147,17 @@ pub trait Trail: AuditDsl {
     ///
     /// # Errors
     /// What [`Incident`] documents, and as for [`run`](Self::run).
+    ///
+    /// # Examples
+    /// ```
+    /// use threadline_core::Incident;
+    ///
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/diesel_async.rs"));
+    /// # fn main() -> Done { read(async |conn, transaction_id| {
+    /// let incident = conn.incident(&Incident::of(transaction_id)).await?;
+    /// assert_eq!(incident.changes[0].diff.field_changes[0].name, "title");
+    /// # Ok(()) }) }
+    /// ```
     fn incident(&mut self, query: &Incident) -> impl Future<Output = Result<IncidentBundle, Error>> + Send {
         self.run(query)
     }
@@ -103,6 +166,17 @@ pub trait Trail: AuditDsl {
     ///
     /// # Errors
     /// What [`Correlation`] documents, and as for [`run`](Self::run).
+    ///
+    /// # Examples
+    /// ```
+    /// use threadline_core::Correlation;
+    ///
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/diesel_async.rs"));
+    /// # fn main() -> Done { read(async |conn, _| {
+    /// let bundle = conn.correlation(&Correlation::of("req-7f3")).await?;
+    /// assert_eq!((bundle.actions.len(), bundle.changes.entries.len()), (1, 3));
+    /// # Ok(()) }) }
+    /// ```
     fn correlation(&mut self, query: &Correlation) -> impl Future<Output = Result<CorrelationBundle, Error>> + Send {
         self.run(query)
     }
@@ -111,6 +185,17 @@ pub trait Trail: AuditDsl {
     ///
     /// # Errors
     /// What [`ActorHistory`] documents, and as for [`run`](Self::run).
+    ///
+    /// # Examples
+    /// ```
+    /// use threadline_core::ActorHistory;
+    ///
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/diesel_async.rs"));
+    /// # fn main() -> Done { read(async |conn, transaction_id| {
+    /// let history = conn.actor_history(&ActorHistory::of(&ActorRef::user("42")?)).await?;
+    /// assert_eq!(history.entries[0].transaction.id, transaction_id);
+    /// # Ok(()) }) }
+    /// ```
     fn actor_history(
         &mut self,
         query: &ActorHistory,
@@ -125,17 +210,16 @@ pub trait Trail: AuditDsl {
     /// The items are errors as for [`run`](Self::run), and as the read documents; the stream ends after the first.
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use futures_util::TryStreamExt;
-    /// use threadline_diesel::asynchronous::prelude::*;
     ///
-    /// # async fn example(conn: &mut diesel_async::AsyncPgConnection) -> Result<(), threadline_diesel::Error> {
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/diesel_async.rs"));
+    /// # fn main() -> Done { read(async |conn, _| {
     /// let mut changes = std::pin::pin!(conn.stream(Timeline::new().table("posts")));
     /// while let Some(entry) = changes.try_next().await? {
     ///     println!("{} {:?}", entry.change.op, entry.change.table_pk);
     /// }
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     fn stream<S>(&mut self, read: S) -> impl Stream<Item = Result<S::Item, Error>> + Send
     where
@@ -146,6 +230,18 @@ pub trait Trail: AuditDsl {
     }
 
     /// As [`stream`](Self::stream), with the kernel in this schema.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use futures_util::TryStreamExt;
+    /// use threadline_core::Schema;
+    ///
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/diesel_async.rs"));
+    /// # fn main() -> Done { read(async |conn, _| {
+    /// let changes = conn.stream_in(Schema::new("threadline")?, Timeline::new().table("posts"));
+    /// assert_eq!(changes.try_collect::<Vec<_>>().await?.len(), 3);
+    /// # Ok(()) }) }
+    /// ```
     fn stream_in<S>(&mut self, schema: Schema, read: S) -> impl Stream<Item = Result<S::Item, Error>> + Send
     where
         S: Streamed + Send,
@@ -158,11 +254,51 @@ pub trait Trail: AuditDsl {
     /// constant memory.
     ///
     /// The items are errors as for [`run`](Self::run), and as [`Export`] documents; the stream ends after the first.
+    ///
+    /// # Examples
+    /// ```
+    /// use futures_util::TryStreamExt;
+    /// use threadline_core::{Export, ExportPiece};
+    ///
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/diesel_async.rs"));
+    /// # fn main() -> Done { read(async |conn, _| {
+    /// let export = Export::new(Timeline::new().table("posts")).all_rows();
+    /// let mut body = Vec::new(); // or a file, or the body of a response
+    /// let mut pieces = std::pin::pin!(conn.export(export));
+    /// while let Some(piece) = pieces.try_next().await? {
+    ///     match piece {
+    ///         ExportPiece::Bytes(bytes) => body.extend(bytes),
+    ///         ExportPiece::Done(summary) => assert_eq!(summary.returned_count, 3),
+    ///         _ => {}
+    ///     }
+    /// }
+    /// # Ok(()) }) }
+    /// ```
     fn export(&mut self, export: Export) -> impl Stream<Item = Result<ExportPiece, Error>> + Send {
         self.export_in(Schema::default(), export)
     }
 
     /// As [`export`](Self::export), with the kernel in this schema.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use futures_util::TryStreamExt;
+    /// use threadline_core::{Export, ExportPiece, Schema};
+    ///
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/diesel_async.rs"));
+    /// # fn main() -> Done { read(async |conn, _| {
+    /// let export = Export::new(Timeline::new().table("posts")).all_rows();
+    /// let mut body = Vec::new(); // or a file, or the body of a response
+    /// let mut pieces = std::pin::pin!(conn.export_in(Schema::new("threadline")?, export));
+    /// while let Some(piece) = pieces.try_next().await? {
+    ///     match piece {
+    ///         ExportPiece::Bytes(bytes) => body.extend(bytes),
+    ///         ExportPiece::Done(summary) => assert_eq!(summary.returned_count, 3),
+    ///         _ => {}
+    ///     }
+    /// }
+    /// # Ok(()) }) }
+    /// ```
     fn export_in(&mut self, schema: Schema, export: Export) -> impl Stream<Item = Result<ExportPiece, Error>> + Send {
         streaming::pieces(self, schema, export)
     }
@@ -172,6 +308,19 @@ pub trait Trail: AuditDsl {
     /// # Errors
     /// [`is_output_failed`](threadline_core::Error::is_output_failed) when it cannot be written, and as for
     /// [`export`](Self::export).
+    ///
+    /// # Examples
+    /// ```
+    /// use threadline_core::{Export, ExportFormat};
+    ///
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/diesel_async.rs"));
+    /// # fn main() -> Done { read(async |conn, _| {
+    /// let export = Export::new(Timeline::new().table("posts")).format(ExportFormat::Ndjson).max_rows(2);
+    /// let mut file = Vec::new(); // or a `File`, or the standard output
+    /// let summary = conn.export_to(export, &mut file).await?;
+    /// assert!(summary.truncated && summary.returned_count == 2);
+    /// # Ok(()) }) }
+    /// ```
     fn export_to<W>(&mut self, export: Export, writer: W) -> impl Future<Output = Result<ExportSummary, Error>> + Send
     where
         W: std::io::Write + Send,
@@ -183,6 +332,18 @@ pub trait Trail: AuditDsl {
     ///
     /// # Errors
     /// As for [`export_to`](Self::export_to).
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use threadline_core::{Export, Schema};
+    ///
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/diesel_async.rs"));
+    /// # fn main() -> Done { read(async |conn, _| {
+    /// let (schema, export) = (Schema::new("threadline")?, Export::new(Timeline::new().table("posts")));
+    /// let mut file = Vec::new();
+    /// assert_eq!(conn.export_to_in(&schema, export, &mut file).await?.returned_count, 3);
+    /// # Ok(()) }) }
+    /// ```
     fn export_to_in<W>(
         &mut self,
         schema: &Schema,
@@ -212,6 +373,17 @@ pub trait Trail: AuditDsl {
     ///
     /// # Errors
     /// What [`AsOf`] documents, and as for [`run`](Self::run).
+    ///
+    /// # Examples
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/diesel_async.rs"));
+    /// # fn main() -> Done { read(async |conn, _| {
+    /// let history = conn.row_history(&RowHistory::by_id("public", "posts", 7)).await?;
+    /// let written = history.entries[1].change.captured_at;
+    /// let row = conn.as_of_json(&AsOf::by_id("public", "posts", 7, written)).await?;
+    /// assert_eq!(row.get(), r#"{"id": 7, "title": "Draft"}"#);
+    /// # Ok(()) }) }
+    /// ```
     fn as_of_json(&mut self, query: &AsOf) -> impl Future<Output = Result<RowAsOf<Json>, Error>> + Send {
         self.run(query)
     }
@@ -225,12 +397,9 @@ pub trait Trail: AuditDsl {
     /// What [`AsOf`] and [`AsOf::row_statement`] document, and as for [`run`](Self::run).
     ///
     /// # Examples
-    /// ```no_run
-    /// use diesel::prelude::*;
-    /// use diesel_async::AsyncPgConnection;
-    /// use threadline_core::{Audited, AuditedTable, ModelColumn};
-    /// use threadline_diesel::asynchronous::Trail;
-    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/diesel_async.rs"));
+    /// # fn main() -> Done { read(async |conn, _| {
     /// diesel::table! {
     ///     posts (id) {
     ///         id -> BigInt,
@@ -238,7 +407,8 @@ pub trait Trail: AuditDsl {
     ///     }
     /// }
     ///
-    /// #[derive(Queryable, Selectable, QueryableByName)]
+    /// #[derive(diesel::QueryableByName)]
+    /// #[diesel(table_name = posts)]
     /// struct Post {
     ///     id: i64,
     ///     title: String,
@@ -246,16 +416,17 @@ pub trait Trail: AuditDsl {
     /// # // What `#[derive(Audited)]` writes.
     /// # impl Audited for Post {
     /// #     fn audited_table() -> AuditedTable { AuditedTable::new("public", "posts") }
-    /// #     fn columns() -> &'static [ModelColumn] {
-    /// #         &const { [ModelColumn::new("id").key(), ModelColumn::new("title")] }
+    /// #     fn columns() -> &'static [threadline_core::ModelColumn] {
+    /// #         <self::Post as Audited>::columns()
     /// #     }
     /// # }
     ///
-    /// # async fn example(conn: &mut AsyncPgConnection, then: time::OffsetDateTime) -> Result<(), threadline_diesel::Error> {
-    /// let post = conn.as_of::<Post>(7, then).await?;
-    /// println!("it was called {} ({})", post.title, post.origin);
-    /// # Ok(())
-    /// # }
+    /// let history = conn.row_history(&RowHistory::by_id("public", "posts", 7)).await?;
+    /// let written = history.entries[1].change.captured_at;
+    /// let post = conn.as_of::<Post>(7, written).await?;
+    /// println!("post {} was called {} ({})", post.id, post.title, post.origin);
+    /// assert_eq!(post.title, "Draft");
+    /// # Ok(()) }) }
     /// ```
     #[allow(clippy::wrong_self_convention, reason = "\"as of\" an instant, not a conversion")]
     fn as_of<R>(
@@ -273,6 +444,19 @@ pub trait Trail: AuditDsl {
     ///
     /// # Errors
     /// As for [`as_of`](Self::as_of).
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use threadline_core::Schema;
+    ///
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/diesel_async.rs"));
+    /// # fn main() -> Done { read(async |conn, _| {
+    /// let history = conn.row_history(&RowHistory::by_id("public", "posts", 7)).await?;
+    /// let written = history.entries[1].change.captured_at;
+    /// let post = conn.as_of_in::<Post>(&Schema::new("threadline")?, 7, written).await?;
+    /// assert_eq!(post.title, "Draft");
+    /// # Ok(()) }) }
+    /// ```
     #[allow(clippy::wrong_self_convention, reason = "\"as of\" an instant, not a conversion")]
     fn as_of_in<R>(
         &mut self,
@@ -287,6 +471,17 @@ pub trait Trail: AuditDsl {
     ///
     /// # Errors
     /// As for [`run`](Self::run).
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use threadline_core::{InstalledVersion, Schema};
+    ///
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/diesel_async.rs"));
+    /// # fn main() -> Done { read(async |conn, _| {
+    /// let version = conn.run_in(&Schema::new("threadline")?, &InstalledVersion).await?;
+    /// assert!(version.is_some());
+    /// # Ok(()) }) }
+    /// ```
     fn run_in<O>(&mut self, schema: &Schema, operation: &O) -> impl Future<Output = Result<O::Output, Error>> + Send
     where
         O: Operation + Sync;
