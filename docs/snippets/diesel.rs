@@ -61,6 +61,12 @@ fn read(example: impl FnOnce(&mut diesel::PgConnection, threadline_core::Transac
     example(&mut conn, transaction_id)
 }
 
+/// The same with a connection of its own.
+fn whole(example: impl FnOnce(diesel::PgConnection, threadline_core::TransactionId) -> Done) -> Done {
+    let (_database, conn, transaction_id) = trail()?;
+    example(conn, transaction_id)
+}
+
 type Scoped = threadline_diesel::ScopedConnection<diesel::PgConnection>;
 
 /// Runs an example that reads it in a scope.

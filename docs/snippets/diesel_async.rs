@@ -67,6 +67,14 @@ fn read(
     })
 }
 
+/// The same with a connection of its own.
+fn whole(example: impl AsyncFnOnce(diesel_async::AsyncPgConnection, threadline_core::TransactionId) -> Done) -> Done {
+    wait(async {
+        let (_database, conn, transaction_id) = trail().await?;
+        example(conn, transaction_id).await
+    })
+}
+
 type Scoped = threadline_diesel::asynchronous::ScopedConnection<diesel_async::AsyncPgConnection>;
 
 /// Runs an example that reads it in a scope.

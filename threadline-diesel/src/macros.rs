@@ -6,8 +6,8 @@
 /// audited!(connection, context, action = "..", reason = .., |conn| { .. })
 /// ```
 ///
-/// - The handle is a connection, or a [`Session`](crate::Session) for its options (the context given here is the one
-///   that counts). Inside an open transaction the block is a [nested scope](crate::AuditDsl::nested) under that context.
+/// - The handle is a connection, a [`ScopedConnection`](crate::ScopedConnection), or a [`Session`](crate::Session) for its
+///   options (the context given here is the one that counts). Inside an open transaction the block is a [nested scope](crate::AuditDsl::nested) under that context.
 /// - The context is an [`AuditContext`](threadline_core::AuditContext), or a reference to one.
 /// - The options are an [`Action`](threadline_core::Action)'s: `action` names it, and `status`, `verb`, `category`,
 ///   `reason`, `comment`, `correlation_id`, `request_id`, `job_id` and `actor` say more. The action is recorded before
@@ -54,8 +54,8 @@ macro_rules! audited {
 /// audited!(connection, context, action = "..", reason = .., |conn| { .. }).await
 /// ```
 ///
-/// - The handle is a connection, or a [`Session`](crate::asynchronous::Session) for its options (the context given here is
-///   the one that counts). Inside an open transaction the block is a
+/// - The handle is a connection, a [`ScopedConnection`](crate::asynchronous::ScopedConnection), or a
+///   [`Session`](crate::asynchronous::Session) for its options (the context given here is the one that counts). Inside an open transaction the block is a
 ///   [nested scope](crate::asynchronous::AuditDsl::nested) under that context.
 /// - The context is an [`AuditContext`](threadline_core::AuditContext), or a reference to one.
 /// - The options are an [`Action`](threadline_core::Action)'s: `action` names it, and `status`, `verb`, `category`,

@@ -6,8 +6,8 @@
 /// audited!(handle, context, action = "..", reason = .., |tx| { .. }).await
 /// ```
 ///
-/// - The handle is an [`AuditedDatabase`](crate::AuditedDatabase), a [`Session`](crate::Session) for its options (the
-///   context given here is the one that counts), or an [`AuditedTransaction`](crate::AuditedTransaction) or what
+/// - The handle is an [`AuditedDatabase`](crate::AuditedDatabase) or a [`ScopedDatabase`](crate::ScopedDatabase), a
+///   [`Session`](crate::Session) for its options (the context given here is the one that counts), or an [`AuditedTransaction`](crate::AuditedTransaction) or what
 ///   [`attach`](crate::attach()) returns: then the block is a [nested scope](crate::AuditedTransaction::nested) under that
 ///   context.
 /// - The context is an [`AuditContext`](threadline_core::AuditContext), or a reference to one.

@@ -12,8 +12,9 @@ use crate::{AuditedPool, AuditedTransaction, Error, Session};
 /// audited!(handle, context, action = "..", reason = .., |tx| { .. }).await
 /// ```
 ///
-/// - The handle is an [`AuditedPool`], a [`Session`] for its options (the context given here is the one that counts), or
-///   an [`AuditedTransaction`]: then the block is a [nested scope](AuditedTransaction::nested) under that context.
+/// - The handle is an [`AuditedPool`] or a [`ScopedPool`](crate::ScopedPool), a [`Session`] for its options (the context
+///   given here is the one that counts), or an [`AuditedTransaction`]: then the block is a
+///   [nested scope](AuditedTransaction::nested) under that context.
 /// - The context is an [`AuditContext`], or a reference to one.
 /// - The options are an [`Action`]'s: `action` names it, and `status`, `verb`, `category`, `reason`, `comment`,
 ///   `correlation_id`, `request_id`, `job_id` and `actor` say more. The action is recorded before the block runs and

@@ -163,7 +163,7 @@ pub struct Testing;
 pub struct Macros;
 
 /// What the book says about reading is so.
-#[cfg(all(doctest, feature = "sqlx", feature = "diesel", feature = "diesel-async"))]
+#[cfg(all(doctest, feature = "sqlx", feature = "seaorm", feature = "diesel", feature = "diesel-async"))]
 #[doc = include_str!("../../docs/reads.md")]
 #[derive(Debug)]
 pub struct Reads;

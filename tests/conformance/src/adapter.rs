@@ -134,7 +134,7 @@ pub trait Adapter: Clone + Send + Sync + 'static {
         questions: &Questions,
     ) -> impl Future<Output = Result<Answers, Failure>> + Send;
 
-    /// The closure form, begun by the handle for applications with tenants.
+    /// The closure form, as `audited!` with the handle for applications with tenants.
     fn scoped_transaction(&self, call: &Call) -> impl Future<Output = Result<Option<TransactionId>, Failure>> + Send;
 
     /// The closure form whose closure returns the ORM's own error, with a script of one statement. What came out must be

@@ -13,7 +13,7 @@ use threadline_core::{
     Action, AuditContext, LinkedChange, Operation, Outcome, Page, RetryPolicy, Schema, Statement, Timeline,
     TransactionId,
 };
-use threadline_diesel::{AuditDsl, Error, Session, Trail, attach};
+use threadline_diesel::{AuditDsl, Error, Session, Trail, attach, audited};
 
 use crate::blocking::{Foreign, Scope, play, play_parts};
 use crate::questions::{Answers, Questions, ask_everything, note_struct};
@@ -216,7 +216,7 @@ impl Adapter for Diesel {
         let (pool, call) = (self.0.clone(), call.clone());
         let work = tokio::task::spawn_blocking(move || {
             let mut db = pool.get()?.scoped();
-            let outcome = db.audited(&call.context, |connection| play(connection, &call.script))?;
+            let outcome = audited!(db, &call.context, |connection| { play(connection, &call.script) })?;
             Ok(outcome.transaction_id)
         });
         work.await.unwrap()

@@ -14,7 +14,7 @@ use threadline_core::{
     Action, AuditContext, LinkedChange, Operation, Outcome, Page, RetryPolicy, Timeline, TransactionId,
 };
 use threadline_diesel::Error;
-use threadline_diesel::asynchronous::{AuditDsl, Session, Trail, attach};
+use threadline_diesel::asynchronous::{AuditDsl, Session, Trail, attach, audited};
 
 #[cfg(not(feature = "diesel"))]
 use crate::failure_of;
@@ -192,7 +192,7 @@ impl Adapter for DieselAsync {
 
     async fn scoped_transaction(&self, call: &Call) -> Result<Option<TransactionId>, Failure> {
         let mut db = self.connection().await?.scoped();
-        let outcome = db.audited(&call.context, async |connection| play(connection, &call.script).await).await?;
+        let outcome = audited!(db, &call.context, |connection| { play(connection, &call.script).await }).await?;
         Ok(outcome.transaction_id)
     }
 

@@ -9,7 +9,9 @@ use sea_orm::{
     DbBackend, DbErr, FromQueryResult, Statement, TransactionTrait,
 };
 use threadline_core::{Action, AuditContext, LinkedChange, Operation, Page, Timeline, TransactionId};
-use threadline_seaorm::{Attached, AuditedDatabase, AuditedTransaction, Error, RetryPolicy, Session, Trail, attach};
+use threadline_seaorm::{
+    Attached, AuditedDatabase, AuditedTransaction, Error, RetryPolicy, Session, Trail, attach, audited,
+};
 
 use crate::questions::{Answers, Questions, ask_everything, note_struct};
 use crate::script::{play, play_parts};
@@ -131,7 +133,7 @@ impl Adapter for SeaOrm {
 
     async fn scoped_transaction(&self, call: &Call) -> Result<Option<TransactionId>, Failure> {
         let db = self.0.clone().scoped();
-        let outcome = db.transaction(&call.context, async |mut tx| play(&mut tx, &call.script).await).await?;
+        let outcome = audited!(db, &call.context, |tx| { play(&mut &*tx, &call.script).await }).await?;
         Ok(outcome.transaction_id)
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, PgConnection, Postgres, Row, Transaction};
 use threadline_core::{Action, AuditContext, LinkedChange, Operation, Page, Timeline, TransactionId};
-use threadline_sqlx::{AuditedPool, AuditedTransaction, Error, RetryPolicy, Session, Trail, attach, retry};
+use threadline_sqlx::{AuditedPool, AuditedTransaction, Error, RetryPolicy, Session, Trail, attach, audited, retry};
 
 use crate::questions::{Answers, Questions, ask_everything, note_struct};
 use crate::script::{play, play_parts};
@@ -119,7 +119,7 @@ impl Adapter for Sqlx {
 
     async fn scoped_transaction(&self, call: &Call) -> Result<Option<TransactionId>, Failure> {
         let db = self.0.clone().scoped();
-        let outcome = db.transaction(&call.context, async |tx| play(tx, &call.script).await).await?;
+        let outcome = audited!(db, &call.context, |tx| { play(tx, &call.script).await }).await?;
         Ok(outcome.transaction_id)
     }
 
