@@ -5,8 +5,8 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use threadline_core::{
-    ActorHistory, Correlation, CountChanges, Cursor, Export, ExportFormat, Incident, Manifest, RowHistory, Schema,
-    Timeline,
+    ActorHistory, Compression, Correlation, CountChanges, Cursor, Export, ExportFormat, Incident, Manifest, RowHistory,
+    Schema, Timeline,
 };
 use time::OffsetDateTime;
 
@@ -287,9 +287,9 @@ pub(crate) struct ExportArgs {
     #[arg(long, conflicts_with = "max_rows")]
     pub(crate) all_rows: bool,
 
-    /// Compress with gzip; so is a file whose name ends with .gz
-    #[arg(long)]
-    pub(crate) gzip: bool,
+    /// Compress [default: as the file's name ends, .gz or .zst, else not]
+    #[arg(long, value_name = "WITH", value_parser = compression())]
+    pub(crate) compress: Option<Compression>,
 
     /// Leave cells of CSV as they are, also when a spreadsheet takes them for formulas
     #[arg(long)]
@@ -301,6 +301,10 @@ pub(crate) struct ExportArgs {
 
 fn format() -> impl TypedValueParser<Value = ExportFormat> {
     PossibleValuesParser::new(["csv", "json", "ndjson"]).try_map(|text| text.parse::<ExportFormat>())
+}
+
+fn compression() -> impl TypedValueParser<Value = Compression> {
+    PossibleValuesParser::new(["gzip", "zstd"]).try_map(|text| text.parse::<Compression>())
 }
 
 fn limit(most: u32) -> clap::builder::RangedI64ValueParser<u32> {

@@ -87,10 +87,10 @@ pub use outcome::Outcome;
 pub use policy::{CapturePolicy, Images, OnTruncate};
 pub use quote::{quote_identifier, quote_literal};
 pub use reads::{
-    ActorHistory, AsOf, BeforeValues, ChangeCount, ChangeDiff, Copying, Correlation, CorrelationBundle, CountChanges,
-    Cursor, DiffOptions, Export, ExportFormat, ExportPiece, ExportSummary, Exporting, FieldChange, FieldChangeKind,
-    Incident, IncidentBundle, IncidentChange, LinkedTransaction, Omitted, Origin, Page, Reading, Replay, ReplayedRow,
-    RowAsOf, RowHistory, RowKey, Scope, ScopedRead, Streamed, Timeline, TransactionLookup,
+    ActorHistory, AsOf, BeforeValues, ChangeCount, ChangeDiff, Compression, Copying, Correlation, CorrelationBundle,
+    CountChanges, Cursor, DiffOptions, Export, ExportFormat, ExportPiece, ExportSummary, Exporting, FieldChange,
+    FieldChangeKind, Incident, IncidentBundle, IncidentChange, LinkedTransaction, Omitted, Origin, Page, Reading,
+    Replay, ReplayedRow, RowAsOf, RowHistory, RowKey, Scope, ScopedRead, Streamed, Timeline, TransactionLookup,
 };
 pub use reads::{FinishProbe, Probe, Probed, StartProbe};
 pub use retry::RetryPolicy;

@@ -33,6 +33,7 @@
 //! | `diesel` | `threadline::diesel`, the adapter for blocking Diesel 2.3 |
 //! | `diesel-connection` | `threadline::diesel::AuditedConnection`, under which Diesel's own transactions are audited too |
 //! | `diesel-async` | `threadline::diesel_async`, the adapter for diesel-async 0.9 |
+//! | `gzip`, `zstd` | [`Compression`] of exports |
 //!
 //! None is on by default. Several can be on together: they write one trail, and each reads what the others wrote.
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
-use threadline_core::{Export, ExportFormat, ExportSummary};
+use threadline_core::{Compression, Export, ExportFormat, ExportSummary};
 use threadline_sqlx::Trail;
 
 use crate::args::ExportArgs;
@@ -57,20 +57,20 @@ pub(crate) fn check(arguments: &ExportArgs, output: Output) -> Result<(), Failur
             "--json prints the summary of an export, and the changes would go to the same place",
         )
         .remedy("Give --output, or --format json for changes as a JSON document")),
-        None if arguments.gzip && io::stdout().is_terminal() => {
+        None if arguments.compress.is_some() && io::stdout().is_terminal() => {
             Err(Failure::refused("invalid_input", "a terminal cannot show what is compressed")
-                .remedy("Give --output, or leave --gzip out"))
+                .remedy("Give --output, or leave --compress out"))
         }
         _ => Ok(()),
     }
 }
 
 fn options(arguments: &ExportArgs, mut export: Export) -> Export {
-    let (by_name, compressed) = arguments.output.as_deref().map(named).unwrap_or_default();
+    let (by_name, compression) = arguments.output.as_deref().map(named).unwrap_or_default();
     export = export.format(arguments.format.or(by_name).unwrap_or_default());
     export = if arguments.all_rows { export.all_rows() } else { export.max_rows(arguments.max_rows) };
-    if arguments.gzip || compressed {
-        export = export.gzip();
+    if let Some(compression) = arguments.compress.or(compression) {
+        export = export.compressed(compression);
     }
     if arguments.raw_cells {
         export = export.raw_cells();
@@ -78,12 +78,15 @@ fn options(arguments: &ExportArgs, mut export: Export) -> Export {
     export
 }
 
-/// What the name of a file tells: the format, and whether it is compressed.
-fn named(file: &Path) -> (Option<ExportFormat>, bool) {
-    let compressed = file.extension().is_some_and(|extension| extension == "gz");
-    let stem = if compressed { file.file_stem().map(Path::new) } else { Some(file) };
-    let extension = stem.and_then(Path::extension).and_then(|extension| extension.to_str());
-    (extension.and_then(|extension| extension.parse().ok()), compressed)
+/// What the name of a file tells: the format, and how it is compressed.
+fn named(file: &Path) -> (Option<ExportFormat>, Option<Compression>) {
+    let compression = extension(file).and_then(Compression::of_extension);
+    let stem = if compression.is_some() { file.file_stem().map(Path::new) } else { Some(file) };
+    (stem.and_then(extension).and_then(|extension| extension.parse().ok()), compression)
+}
+
+fn extension(file: &Path) -> Option<&str> {
+    file.extension().and_then(|extension| extension.to_str())
 }
 
 /// Under a name of its own until it is whole: what has the right name is complete.
@@ -192,15 +195,18 @@ mod tests {
 
     #[test]
     fn the_name_of_a_file_tells_the_format() {
-        for (file, format, compressed) in [
-            ("posts.csv", Some(ExportFormat::Csv), false),
-            ("a.b/posts.ndjson", Some(ExportFormat::Ndjson), false),
-            ("posts.json.gz", Some(ExportFormat::Json), true),
-            ("posts.gz", None, true),
-            ("posts", None, false),
-            ("posts.txt", None, false),
+        let (gzip, zstd) = (Some(Compression::Gzip), Some(Compression::Zstd));
+        for (file, format, compression) in [
+            ("posts.csv", Some(ExportFormat::Csv), None),
+            ("a.b/posts.ndjson", Some(ExportFormat::Ndjson), None),
+            ("posts.json.gz", Some(ExportFormat::Json), gzip),
+            ("posts.csv.zst", Some(ExportFormat::Csv), zstd),
+            ("posts.gz", None, gzip),
+            ("posts.zst", None, zstd),
+            ("posts", None, None),
+            ("posts.txt", None, None),
         ] {
-            assert_eq!(named(Path::new(file)), (format, compressed), "{file}");
+            assert_eq!(named(Path::new(file)), (format, compression), "{file}");
         }
     }
 

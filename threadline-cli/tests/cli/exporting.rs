@@ -116,18 +116,39 @@ fn a_file_is_whole_or_not_there() {
 }
 
 #[test]
-fn a_name_that_ends_with_gz_is_compressed() {
+fn a_name_that_ends_with_gz_or_zst_is_compressed() {
     let database = story();
-    let directory = Directory::create("gzip");
-    let file = directory.file("posts.ndjson.gz");
-    on(&database, &["export", "--output", &file]).text();
+    let directory = Directory::create("compressed");
+    let plain = on(&database, &["export", "--format", "ndjson"]).text();
+    let (gzip, zstd) = (directory.file("posts.ndjson.gz"), directory.file("posts.ndjson.zst"));
+    on(&database, &["export", "--output", &gzip]).text();
     let mut text = String::new();
-    flate2::read::GzDecoder::new(std::fs::File::open(&file).unwrap()).read_to_string(&mut text).unwrap();
-    assert_eq!(text, on(&database, &["export", "--format", "ndjson"]).text());
-    let mut command = command(&["export", "--format", "ndjson", "--gzip"]);
-    command.env("DATABASE_URL", database.url());
-    let output = command.output().unwrap();
-    assert_eq!(&output.stdout[..2], b"\x1f\x8b");
+    flate2::read::GzDecoder::new(std::fs::File::open(&gzip).unwrap()).read_to_string(&mut text).unwrap();
+    assert_eq!(text, plain);
+    on(&database, &["export", "--output", &zstd]).text();
+    text.clear();
+    let file = std::fs::File::open(&zstd).unwrap();
+    ruzstd::decoding::StreamingDecoder::new(file).unwrap().read_to_string(&mut text).unwrap();
+    assert_eq!(text, plain);
+}
+
+#[test]
+fn what_is_said_counts_more_than_the_name() {
+    let database = story();
+    let directory = Directory::create("said");
+    let begins = |arguments: &[&str], file: &str| {
+        let mut command = command(&[&["export"], arguments].concat());
+        command.env("DATABASE_URL", database.url());
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        if file.is_empty() { output.stdout[..2].to_vec() } else { std::fs::read(file).unwrap()[..2].to_vec() }
+    };
+    assert_eq!(begins(&["--compress", "gzip"], ""), b"\x1f\x8b");
+    assert_eq!(begins(&["--compress", "zstd"], ""), b"\x28\xb5");
+    let file = directory.file("posts.csv.gz");
+    assert_eq!(begins(&["--compress", "zstd", "--output", &file], &file), b"\x28\xb5");
+    let stderr = on(&database, &["export", "--compress", "rar"]).failed(2);
+    assert!(stderr.contains("gzip") && stderr.contains("zstd"), "{stderr}");
 }
 
 #[test]

@@ -55,6 +55,86 @@ impl FromStr for ExportFormat {
     }
 }
 
+/// How an export is compressed. Each way is a feature of this crate: `gzip`, `zstd`.
+///
+/// # Examples
+/// ```
+/// use threadline_core::Compression;
+///
+/// # #[cfg(feature = "zstd")] {
+/// let zstd: Compression = "zstd".parse()?;
+/// assert_eq!(Compression::of_extension("zst"), Some(zstd));
+/// # }
+/// assert_eq!("rar".parse::<Compression>().unwrap_err().setting(), Some("compression"));
+/// # Ok::<(), threadline_core::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Compression {
+    /// What everything reads.
+    #[cfg(feature = "gzip")]
+    Gzip,
+    /// Smaller and faster.
+    #[cfg(feature = "zstd")]
+    Zstd,
+}
+
+impl Compression {
+    /// Those that there are.
+    pub const ALL: &'static [Self] = &[
+        #[cfg(feature = "gzip")]
+        Self::Gzip,
+        #[cfg(feature = "zstd")]
+        Self::Zstd,
+    ];
+
+    /// The compression as the command line spells it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            #[cfg(feature = "gzip")]
+            Self::Gzip => "gzip",
+            #[cfg(feature = "zstd")]
+            Self::Zstd => "zstd",
+        }
+    }
+
+    /// The usual extension of the name of a file, without the dot.
+    #[must_use]
+    pub fn extension(self) -> &'static str {
+        match self {
+            #[cfg(feature = "gzip")]
+            Self::Gzip => "gz",
+            #[cfg(feature = "zstd")]
+            Self::Zstd => "zst",
+        }
+    }
+
+    /// The compression that files of this extension have.
+    #[must_use]
+    pub fn of_extension(extension: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|compression| compression.extension() == extension)
+    }
+}
+
+impl fmt::Display for Compression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Compression {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|compression| compression.as_str() == text)
+            .ok_or_else(|| Error::invalid_input("compression", "is not known", "Use gzip or zstd"))
+    }
+}
+
 /// The changes that match the filters of a timeline, written out newest first, of one snapshot and in constant memory.
 ///
 /// A spreadsheet takes a cell that begins with `=`, `+`, `-`, `@`, a tab or a carriage return for a formula. In CSV such a
@@ -85,7 +165,7 @@ pub struct Export {
     pub(super) format: ExportFormat,
     pub(super) max_rows: Option<u64>,
     pub(super) raw_cells: bool,
-    pub(super) gzip: bool,
+    pub(super) compression: Option<Compression>,
     pub(super) generated_at: Option<OffsetDateTime>,
 }
 
@@ -124,7 +204,7 @@ impl Export {
             format: ExportFormat::Csv,
             max_rows: Some(Self::DEFAULT_MAX_ROWS),
             raw_cells: false,
-            gzip: false,
+            compression: None,
             generated_at: None,
         }
     }
@@ -159,18 +239,31 @@ impl Export {
         self
     }
 
+    /// Compressed so.
+    pub fn compressed(mut self, compression: Compression) -> Self {
+        self.compression = Some(compression);
+        self
+    }
+
     /// Compressed with gzip.
     #[cfg(feature = "gzip")]
-    pub fn gzip(mut self) -> Self {
-        self.gzip = true;
-        self
+    pub fn gzip(self) -> Self {
+        self.compressed(Compression::Gzip)
+    }
+
+    /// Compressed with zstd.
+    #[cfg(feature = "zstd")]
+    pub fn zstd(self) -> Self {
+        self.compressed(Compression::Zstd)
     }
 
     /// The usual extension of the file's name: `csv`, or `csv.gz`.
     #[must_use]
     pub fn extension(&self) -> String {
-        let compressed = if self.gzip { ".gz" } else { "" };
-        format!("{}{compressed}", self.format)
+        match self.compression {
+            None => self.format.to_string(),
+            Some(compression) => format!("{}.{}", self.format, compression.extension()),
+        }
     }
 
     pub(super) fn validate(&self) -> Result<(), Error> {

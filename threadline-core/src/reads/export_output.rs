@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::export::Compression;
 use crate::Error;
 
 /// What becomes of the text of an export.
@@ -9,6 +10,8 @@ pub(super) enum Output {
     Plain,
     #[cfg(feature = "gzip")]
     Gzip(flate2::write::GzEncoder<Vec<u8>>),
+    #[cfg(feature = "zstd")]
+    Zstd(Box<zstd::stream::write::Encoder<'static, Vec<u8>>>),
 }
 
 impl fmt::Debug for Output {
@@ -18,17 +21,27 @@ impl fmt::Debug for Output {
 }
 
 impl Output {
-    pub(super) fn new(gzip: bool) -> Self {
-        #[cfg(feature = "gzip")]
-        if gzip {
-            return Self::Gzip(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
+    pub(super) fn new(compression: Option<Compression>) -> Result<Self, Error> {
+        match compression {
+            None => Ok(Self::Plain),
+            #[cfg(feature = "gzip")]
+            Some(Compression::Gzip) => {
+                Ok(Self::Gzip(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast())))
+            }
+            #[cfg(feature = "zstd")]
+            Some(Compression::Zstd) => {
+                let encoder = zstd::stream::write::Encoder::new(Vec::new(), zstd::DEFAULT_COMPRESSION_LEVEL);
+                let mut encoder = encoder.map_err(Error::output_failed)?;
+                // As gzip has one: damage is noticed.
+                encoder.include_checksum(true).map_err(Error::output_failed)?;
+                Ok(Self::Zstd(Box::new(encoder)))
+            }
+            #[cfg(not(any(feature = "gzip", feature = "zstd")))]
+            Some(none) => match none {},
         }
-        let _ = gzip;
-        Self::Plain
     }
 
-    /// What to write now that there is this text.
-    #[cfg_attr(not(feature = "gzip"), allow(clippy::unnecessary_wraps, reason = "only compressing can fail"))]
+    /// What to write now that there is this text, perhaps nothing yet.
     pub(super) fn take(&mut self, text: String) -> Result<Vec<u8>, Error> {
         match self {
             Self::Plain => Ok(text.into_bytes()),
@@ -37,19 +50,25 @@ impl Output {
                 std::io::Write::write_all(encoder, text.as_bytes()).map_err(Error::output_failed)?;
                 Ok(std::mem::take(encoder.get_mut()))
             }
+            #[cfg(feature = "zstd")]
+            Self::Zstd(encoder) => {
+                std::io::Write::write_all(encoder, text.as_bytes()).map_err(Error::output_failed)?;
+                Ok(std::mem::take(encoder.get_mut()))
+            }
         }
     }
 
     /// What to write after this text, the last.
     pub(super) fn finish(mut self, text: String) -> Result<Vec<u8>, Error> {
-        let written = self.take(text)?;
+        #[cfg_attr(not(any(feature = "gzip", feature = "zstd")), allow(unused_mut, reason = "nothing follows"))]
+        let mut written = self.take(text)?;
         match self {
-            Self::Plain => Ok(written),
+            Self::Plain => {}
             #[cfg(feature = "gzip")]
-            Self::Gzip(encoder) => {
-                let end = encoder.finish().map_err(Error::output_failed)?;
-                Ok([written, end].concat())
-            }
+            Self::Gzip(encoder) => written.extend(encoder.finish().map_err(Error::output_failed)?),
+            #[cfg(feature = "zstd")]
+            Self::Zstd(encoder) => written.extend(encoder.finish().map_err(Error::output_failed)?),
         }
+        Ok(written)
     }
 }

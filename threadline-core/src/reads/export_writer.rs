@@ -15,7 +15,8 @@ use crate::{Error, instant};
 pub(super) struct Writer {
     export: Export,
     lines: Lines,
-    output: Output,
+    /// `None` until the first text.
+    output: Option<Output>,
     count: u64,
     truncated: bool,
     begun: bool,
@@ -23,9 +24,8 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn new(export: Export, form: Form) -> Self {
-        let output = Output::new(export.gzip);
         let lines = Lines::new(export.format, export.raw_cells, form);
-        Self { export, lines, output, count: 0, truncated: false, begun: false }
+        Self { export, lines, output: None, count: 0, truncated: false, begun: false }
     }
 
     /// Adds the line of a row to the text; false when there were as many as there may be.
@@ -70,7 +70,17 @@ impl Writer {
 
     /// The text as it is written, perhaps compressed and so only later.
     pub(super) fn take(&mut self, text: String) -> Result<Vec<u8>, Error> {
-        if text.is_empty() { Ok(Vec::new()) } else { self.output.take(text) }
+        if text.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut output = self.output()?;
+        let written = output.take(text)?;
+        self.output = Some(output);
+        Ok(written)
+    }
+
+    fn output(&mut self) -> Result<Output, Error> {
+        self.output.take().map_or_else(|| Output::new(self.export.compression), Ok)
     }
 
     /// The end of what is written, and what it was.
@@ -90,6 +100,6 @@ impl Writer {
                 summary.returned_count, summary.truncated
             ));
         }
-        Ok((self.output.finish(text)?, summary))
+        Ok((self.output()?.finish(text)?, summary))
     }
 }

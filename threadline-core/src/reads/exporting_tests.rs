@@ -135,21 +135,32 @@ fn what_cannot_be_exported_is_refused() {
     assert!("xml".parse::<ExportFormat>().unwrap_err().is_invalid_input());
 }
 
-#[cfg(feature = "gzip")]
+#[cfg(all(feature = "gzip", feature = "zstd"))]
 #[test]
 fn what_is_compressed_can_be_read_again() {
     use std::io::Read;
 
-    let export = export(ExportFormat::Ndjson).gzip();
-    assert_eq!(export.extension(), "ndjson.gz");
-    let mut exporting = Exporting::new(export);
-    let mut written = Vec::new();
-    while let Some(statement) = exporting.next_statement(&Schema::default()).unwrap() {
-        let rows = if statement.sql().starts_with("FETCH") { vec![row(1)] } else { Vec::new() };
-        written.extend(exporting.chunk(rows).unwrap());
+    let mut written = [Vec::new(), Vec::new(), Vec::new()];
+    let many = || (1..=2_000).map(row).collect::<Vec<_>>();
+    let export = || export(ExportFormat::Ndjson);
+    for (export, written) in [export(), export().gzip(), export().zstd()].into_iter().zip(&mut written) {
+        let mut exporting = Exporting::new(export);
+        let mut batches = [many(), Vec::new()].into_iter();
+        while let Some(statement) = exporting.next_statement(&Schema::default()).unwrap() {
+            let is_fetch = statement.sql().starts_with("FETCH");
+            let rows = if is_fetch { batches.next().unwrap_or_default() } else { Vec::new() };
+            written.extend(exporting.chunk(rows).unwrap());
+        }
+        written.extend(exporting.finish().unwrap().0);
     }
-    written.extend(exporting.finish().unwrap().0);
-    let mut text = String::new();
-    flate2::read::GzDecoder::new(written.as_slice()).read_to_string(&mut text).unwrap();
-    assert_eq!(text, format!("{{\"id\":1,{NULLS}\n"));
+    let [plain, gzip, zstd] = written;
+    assert_eq!(plain.iter().filter(|byte| **byte == b'\n').count(), 2_000);
+    assert!(gzip.len() < plain.len() / 5 && zstd.len() < plain.len() / 5, "{} {}", gzip.len(), zstd.len());
+    let mut read = Vec::new();
+    flate2::read::GzDecoder::new(&*gzip).read_to_end(&mut read).unwrap();
+    assert!(read == plain);
+    read.clear();
+    ruzstd::decoding::StreamingDecoder::new(&*zstd).unwrap().read_to_end(&mut read).unwrap();
+    assert!(read == plain);
+    assert_eq!((export().gzip().extension(), export().zstd().extension()), ("ndjson.gz".into(), "ndjson.zst".into()));
 }

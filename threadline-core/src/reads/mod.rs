@@ -38,7 +38,7 @@ pub use correlation::{Correlation, CorrelationBundle};
 pub use count::{ChangeCount, CountChanges};
 pub use cursor::{Cursor, Page};
 pub use diff::{BeforeValues, ChangeDiff, DiffOptions, FieldChange, FieldChangeKind, Omitted};
-pub use export::{Export, ExportFormat, ExportPiece, ExportSummary};
+pub use export::{Compression, Export, ExportFormat, ExportPiece, ExportSummary};
 pub use exporting::Exporting;
 pub use probe::{FinishProbe, Probe, Probed, StartProbe};
 pub use reading::{Reading, Streamed};
