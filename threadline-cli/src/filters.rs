@@ -99,14 +99,22 @@ fn op() -> impl TypedValueParser<Value = ChangeOp> {
 }
 
 fn status() -> impl TypedValueParser<Value = ActionStatus> {
-    PossibleValuesParser::new(["ok", "error"])
-        .map(|text| if text == "error" { ActionStatus::Error } else { ActionStatus::Ok })
+    PossibleValuesParser::new(["ok", "error"]).try_map(|text| text.parse::<ActionStatus>())
 }
 
 impl Filters {
     /// The timeline that these filters make, without a page of it.
     pub(crate) async fn timeline(&self, database: &Database) -> Result<Timeline, Failure> {
-        let mut timeline = Timeline::new();
+        let texts = [
+            ("schema", &self.in_schema),
+            ("action", &self.action),
+            ("action_category", &self.action_category),
+            ("correlation_id", &self.correlation_id),
+            ("request_id", &self.request_id),
+            ("job_id", &self.job_id),
+        ];
+        let given = texts.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
+        let mut timeline = Timeline::from_pairs(given)?;
         for name in &self.table {
             let table = lookup::known_table(database, name).await?;
             if let Some(key) = &self.key {
@@ -118,9 +126,6 @@ impl Filters {
                 timeline = timeline.table(table.table);
             }
         }
-        if let Some(schema) = &self.in_schema {
-            timeline = timeline.schema(schema);
-        }
         for op in &self.op {
             timeline = timeline.op(*op);
         }
@@ -130,26 +135,11 @@ impl Filters {
         if let Some(actor) = &self.actor {
             timeline = timeline.actor(actor.0.as_ref());
         }
-        if let Some(name) = &self.action {
-            timeline = timeline.action(name);
-        }
         if let Some(id) = self.action_id {
             timeline = timeline.action_id(ActionId(id));
         }
-        if let Some(category) = &self.action_category {
-            timeline = timeline.action_category(category);
-        }
         if let Some(status) = self.action_status {
             timeline = timeline.action_status(status);
-        }
-        if let Some(id) = &self.correlation_id {
-            timeline = timeline.correlation_id(id);
-        }
-        if let Some(id) = &self.request_id {
-            timeline = timeline.request_id(id);
-        }
-        if let Some(id) = &self.job_id {
-            timeline = timeline.job_id(id);
         }
         if let Some(id) = self.transaction {
             timeline = timeline.transaction_id(TransactionId(id));

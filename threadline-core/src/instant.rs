@@ -26,6 +26,11 @@ pub(crate) fn ceil(at: OffsetDateTime, setting: &str) -> Result<String, Error> {
     }
 }
 
+/// The instant to the nanosecond, where somebody will read it again.
+pub(crate) fn exact(at: OffsetDateTime, setting: &str) -> Result<String, Error> {
+    in_utc(at, setting)?.format(&Rfc3339).map_err(|error| out_of_range(setting).with_source(error))
+}
+
 fn in_utc(at: OffsetDateTime, setting: &str) -> Result<OffsetDateTime, Error> {
     match at.checked_to_offset(UtcOffset::UTC) {
         // RFC 3339 has four digits for the year, and PostgreSQL has no year zero.

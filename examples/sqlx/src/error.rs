@@ -62,7 +62,8 @@ impl IntoResponse for AppError {
                 Some(error) if error.is_missing_actor() => StatusCode::UNAUTHORIZED,
                 Some(error) if error.is_never_existed() || error.is_deleted_record() => StatusCode::NOT_FOUND,
                 Some(error) if error.is_before_horizon() => StatusCode::GONE,
-                Some(error) if error.is_malformed_context() => StatusCode::BAD_REQUEST,
+                Some(error) if error.is_malformed_context() || error.is_invalid_input() => StatusCode::BAD_REQUEST,
+                Some(error) if error.is_not_captured() => StatusCode::BAD_REQUEST,
                 _ => StatusCode::INTERNAL_SERVER_ERROR,
             },
         };

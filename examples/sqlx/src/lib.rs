@@ -6,9 +6,11 @@
 //!
 //! - [`tickets`] holds the model, the service's own SQL and the handlers. Start there.
 //! - [`caller`] makes the context of a request; [`error`] is the service's own error type.
+//! - [`audit`] answers what happened, by any filter of the timeline.
 //! - [`archive`] is a job that works in a transaction which somebody else opens.
 
 pub mod archive;
+pub mod audit;
 pub mod caller;
 pub mod error;
 pub mod tickets;
@@ -44,5 +46,6 @@ pub fn router(state: AppState) -> Router {
         .route("/tickets/{id}/close", post(tickets::close))
         .route("/tickets/{id}/history", get(tickets::history))
         .route("/tickets/{id}/at/{instant}", get(tickets::at))
+        .route("/audit", get(audit::timeline))
         .with_state(state)
 }

@@ -15,6 +15,7 @@ const WHAT_TO_TRY: &str = r#"
   curl -s ADDRESS/tickets/1/close -H 'x-user-id: 7' -H 'x-request-id: req-7f3' -H 'content-type: application/json' \
       -d '{"reason": "it burned down"}'
   curl -s ADDRESS/tickets/1/history
+  curl -s 'ADDRESS/audit?table=tickets&actor=user:7'
 "#;
 
 fn main() -> ExitCode {

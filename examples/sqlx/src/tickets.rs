@@ -10,6 +10,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::AppState;
+use crate::audit;
 use crate::caller::Caller;
 use crate::error::AppError;
 
@@ -125,18 +126,7 @@ pub(crate) async fn history(
     Path(id): Path<i64>,
 ) -> Result<Json<Vec<Value>>, AppError> {
     let page = db.row_history(&RowHistory::by_id("public", "tickets", id)).await?;
-    let told = page.entries.iter().map(|entry| {
-        json!({
-            "at": entry.change.captured_at.format(&Rfc3339).ok(),
-            "op": entry.change.op,
-            "changed": entry.change.changed_fields,
-            "by": entry.transaction.as_ref().and_then(|by| by.actor.as_ref()).map(ToString::to_string),
-            "request": entry.transaction.as_ref().and_then(|by| by.request_id.as_deref()),
-            "action": entry.action.as_ref().map(|action| &action.name),
-            "reason": entry.action.as_ref().and_then(|action| action.reason.as_deref()),
-        })
-    });
-    Ok(Json(told.collect()))
+    Ok(Json(page.entries.iter().map(audit::told).collect()))
 }
 
 /// `GET /tickets/{id}/at/{instant}`: the ticket as it was, for example at `2026-11-23T12:00:00Z`.

@@ -102,6 +102,36 @@ async fn the_history_of_a_ticket_says_who_and_why() {
 }
 
 #[tokio::test]
+async fn the_trail_answers_what_the_query_string_asks() {
+    let service = Service::new().await;
+    let id = service.opened().await;
+    service.post(&format!("/tickets/{id}/close"), Some("7"), &json!({"reason": "done"})).await;
+    let told = |answer: &Value| -> Vec<String> {
+        let changes = answer["changes"].as_array().unwrap();
+        changes.iter().map(|entry| format!("{} {} {}", entry["table"], entry["op"], entry["by"])).collect()
+    };
+    let (_, closed) = service.get("/audit?table=tickets&actor=user:7").await;
+    assert_eq!(told(&closed), [r#""tickets" "update" "user:7""#]);
+    let both = "/audit?table=tickets&table=messages&op=insert&limit=1";
+    let (_, first) = service.get(both).await;
+    assert_eq!(told(&first), [r#""messages" "insert" "service_account:mailer""#]);
+    let (_, second) = service.get(&format!("{both}&cursor={}", first["next"].as_str().unwrap())).await;
+    assert_eq!((told(&second), &second["next"]), (vec![r#""tickets" "insert" "user:42""#.to_owned()], &Value::Null));
+    for (query, says) in [
+        ("tabel=tickets", "\"tabel\" is not a filter. Use table, schema, key"),
+        ("table=", "table is empty"),
+        ("actor=user:7&actor=user:8", "actor is given twice"),
+        ("since=yesterday", "since is not an instant"),
+        ("table=no_such", "public.no_such is not captured"),
+        ("op=insert", "op alone would have to look at the whole trail"),
+    ] {
+        let (status, answer) = service.get(&format!("/audit?{query}")).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{query}: {answer}");
+        assert!(answer["error"].as_str().unwrap().starts_with(says) || query == "table=no_such", "{query}: {answer}");
+    }
+}
+
+#[tokio::test]
 async fn what_fails_leaves_only_the_record_that_it_failed() {
     let service = Service::new().await;
     let id = service.opened().await;

@@ -22,7 +22,7 @@ pub(super) struct TableFilter {
 }
 
 /// Every filter that a read of changes knows. Several values of one filter mean any of them; several filters, all of them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Filters {
     pub(super) schema: Option<String>,
     pub(super) tables: Vec<TableFilter>,
@@ -79,6 +79,12 @@ impl Filters {
     }
 
     pub(super) fn validate(&self) -> Result<(), Error> {
+        self.validate_values()?;
+        self.validate_effort()
+    }
+
+    /// Refuses values that cannot match anything.
+    pub(super) fn validate_values(&self) -> Result<(), Error> {
         if let Some(schema) = &self.schema {
             table_name(schema, "schema")?;
         }
@@ -116,7 +122,7 @@ impl Filters {
         {
             return Err(Error::invalid_input("since", "is later than until", "Swap the two, or leave one out"));
         }
-        self.validate_effort()
+        Ok(())
     }
 
     /// Refuses what would have to look at the whole trail: filters that no index helps with, on their own.

@@ -17,6 +17,7 @@ mod export_output;
 mod export_row;
 mod export_writer;
 mod exporting;
+mod filter_pairs;
 mod filters;
 mod image;
 mod probe;

@@ -58,6 +58,11 @@ impl RowKey {
         }
     }
 
+    /// The value of a key of one column, as JSON text.
+    pub(super) fn value_json(json: &str) -> Self {
+        Self(Text::Value(json.to_owned()))
+    }
+
     /// The key as the parameter that the kernel's `row_key` takes.
     pub(super) fn parameter(&self) -> Result<&str, Error> {
         self.validate()?;

@@ -35,12 +35,12 @@ use crate::{
 /// assert_eq!(error.setting(), Some("correlation_id"));
 /// # Ok::<(), threadline_core::Error>(())
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[must_use]
 pub struct Timeline {
-    filters: Filters,
-    limit: Option<u32>,
-    cursor: Option<Cursor>,
+    pub(super) filters: Filters,
+    pub(super) limit: Option<u32>,
+    pub(super) cursor: Option<Cursor>,
 }
 
 impl Timeline {
