@@ -256,8 +256,12 @@ pub(crate) struct DiffArgs {
     #[arg(value_name = "CHANGE")]
     pub(crate) id: i64,
 
-    /// The audit transaction it belongs to; without it the whole trail is searched
-    #[arg(long, value_name = "N")]
+    /// When it was captured, as JSON and exports tell; needed for changes that are not among the newest 100,000
+    #[arg(long, value_name = "TIME", value_parser = moment::parse)]
+    pub(crate) at: Option<OffsetDateTime>,
+
+    /// Or the audit transaction that it belongs to
+    #[arg(long, value_name = "N", conflicts_with = "at")]
     pub(crate) transaction: Option<i64>,
 
     /// List the columns of inserted and of deleted rows, too

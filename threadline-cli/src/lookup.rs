@@ -5,6 +5,7 @@ use serde_json::Value;
 use threadline_core::{
     AuditChange, CapturePolicy, ChangeId, Error, Operation, Schema, Statement, TransactionId, quote_identifier,
 };
+use time::OffsetDateTime;
 
 use crate::database::Database;
 use crate::failure::Failure;
@@ -201,28 +202,59 @@ impl Operation for RecordedPolicy<'_> {
 /// One change by its id, which alone has no index.
 pub(crate) struct FindChange {
     pub(crate) id: ChangeId,
-    pub(crate) transaction: Option<TransactionId>,
+    pub(crate) place: Place,
+}
+
+/// Where to look for a change.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Place {
+    InTransaction(TransactionId),
+    /// At this instant, or within the second after it: whoever copies an instant may cut it off.
+    At(OffsetDateTime),
+    /// Among the newest: the one place that can be looked through without being told more.
+    AmongNewest,
+}
+
+/// The second parameter, in microseconds.
+const AT: &str = "(timestamptz 'epoch' + $2::text::bigint * interval '1 microsecond')";
+
+impl FindChange {
+    /// How many changes are looked through.
+    pub(crate) const NEWEST: u32 = 100_000;
 }
 
 impl Operation for FindChange {
     type Output = Option<AuditChange>;
 
     fn statement(&self, schema: &Schema) -> Result<Statement, Error> {
-        let mut sql = format!(
+        let changes = format!("{}.audit_changes", schema.quoted());
+        let (place, told) = match self.place {
+            Place::InTransaction(id) => ("c.transaction_id = $2::text::bigint".to_owned(), Some(id.to_string())),
+            Place::At(at) => (
+                format!("c.captured_at >= {AT} AND c.captured_at < {AT} + interval '1 second'"),
+                Some((at.unix_timestamp_nanos() / 1_000).to_string()),
+            ),
+            // The index of the order alone is read, and then the change found in it.
+            Place::AmongNewest => (
+                format!(
+                    "c.captured_at = (SELECT n.captured_at FROM (SELECT o.captured_at, o.id FROM {changes} AS o \
+                     ORDER BY o.captured_at DESC, o.id DESC LIMIT {}) AS n WHERE n.id = $1::text::bigint LIMIT 1)",
+                    Self::NEWEST
+                ),
+                None,
+            ),
+        };
+        let statement = Statement::new(format!(
             "SELECT pg_catalog.json_build_object('id', c.id, 'transaction_id', c.transaction_id, 'xid', c.xid::text, \
                  'captured_at', pg_catalog.to_char(c.captured_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), \
                  'table_schema', c.table_schema, 'table_name', c.table_name, 'op', c.op, 'table_pk', c.table_pk, \
                  'previous_pk', c.previous_pk, 'data_after', c.data_after, 'changed_fields', c.changed_fields, \
                  'changed_from', c.changed_from, 'withheld', c.withheld)::text \
-             FROM {}.audit_changes AS c WHERE c.id = $1::text::bigint",
-            schema.quoted(),
-        );
-        if self.transaction.is_some() {
-            sql.push_str(" AND c.transaction_id = $2::text::bigint");
-        }
-        let statement = Statement::new(sql).bind(self.id.to_string());
-        Ok(match self.transaction {
-            Some(transaction) => statement.bind(transaction.to_string()),
+             FROM {changes} AS c WHERE c.id = $1::text::bigint AND {place}",
+        ));
+        let statement = statement.bind(self.id.to_string());
+        Ok(match told {
+            Some(told) => statement.bind(told),
             None => statement,
         })
     }

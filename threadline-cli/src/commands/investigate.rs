@@ -8,7 +8,7 @@ use super::read::more;
 use crate::args::{ActorArgs, CorrelationArgs, DiffArgs, IncidentArgs, TransactionArgs};
 use crate::database::Database;
 use crate::failure::Failure;
-use crate::lookup::FindChange;
+use crate::lookup::{FindChange, Place};
 use crate::output::{self, Output};
 use crate::render;
 
@@ -90,10 +90,22 @@ pub(crate) async fn actor(database: &Database, arguments: &ActorArgs, output: Ou
 }
 
 pub(crate) async fn diff(database: &Database, arguments: &DiffArgs, output: Output) -> Result<(), Failure> {
-    let find = FindChange { id: ChangeId(arguments.id), transaction: arguments.transaction.map(TransactionId) };
-    let Some(change) = database.read(&find).await? else {
-        return Err(Failure::failed("not_found", "there is no such change in the trail")
-            .remedy("Check the ids; older changes may have expired"));
+    let place = match (arguments.transaction, arguments.at) {
+        (Some(id), _) => Place::InTransaction(TransactionId(id)),
+        (None, Some(at)) => Place::At(at),
+        (None, None) => Place::AmongNewest,
+    };
+    let id = ChangeId(arguments.id);
+    let Some(change) = database.read(&FindChange { id, place }).await? else {
+        let not_found = |message: String| Failure::failed("not_found", message);
+        return Err(match place {
+            Place::AmongNewest => not_found(format!("there is no change {id} among the newest {}", FindChange::NEWEST))
+                .remedy("For an older one, give --at or --transaction as JSON and exports tell them"),
+            Place::At(_) => not_found(format!("there is no change {id} of that time"))
+                .remedy("Give the captured_at of the change; older changes may have expired"),
+            Place::InTransaction(of) => not_found(format!("there is no change {id} in transaction {of}"))
+                .remedy("Check the ids; older changes may have expired"),
+        });
     };
     let options = if arguments.expand { whole() } else { DiffOptions::new() };
     output.result(&ChangeDiff::with(&change, options), render::diff)

@@ -53,9 +53,13 @@ fn an_incident_goes_on_by_cursor() {
 #[test]
 fn what_is_not_there_is_said_with_code_1() {
     let database = story();
-    for arguments in
-        [&["transaction", "99"][..], &["incident", "99"], &["diff", "99"], &["diff", "1", "--transaction", "2"]]
-    {
+    for arguments in [
+        &["transaction", "99"][..],
+        &["incident", "99"],
+        &["diff", "99"],
+        &["diff", "1", "--transaction", "2"],
+        &["diff", "1", "--at", "1 year ago"],
+    ] {
         let stderr = on(&database, arguments).failed(1);
         assert!(stderr.starts_with("error: there is no") && stderr.contains("\nhelp: "), "{stderr}");
         let stderr = on(&database, &[arguments, &["--json"]].concat()).failed(1);
@@ -125,4 +129,27 @@ fn a_change_is_told_column_by_column() {
     let (insert, delete) = (id("insert", "posts").0, id("delete", "lines").0);
     assert_eq!((fields(&[&insert]), fields(&[&insert, "--expand"])), (0, 5));
     assert_eq!((fields(&[&delete]), fields(&[&delete, "--expand"])), (0, 3));
+}
+
+#[test]
+fn an_old_change_is_found_when_its_time_or_its_transaction_is_told() {
+    let database = story();
+    let page = on(&database, &["timeline", "--json", "--limit", "1"]).json();
+    let change = &page["entries"][0]["change"];
+    let told = |name: &str| change[name].as_str().map_or_else(|| change[name].to_string(), str::to_owned);
+    let (id, at, transaction) = (told("id"), told("captured_at"), told("transaction_id"));
+    let text = on(&database, &["diff", &id]).text();
+    assert_eq!(on(&database, &["diff", &id, "--at", &at]).text(), text);
+    assert_eq!(on(&database, &["diff", &id, "--transaction", &transaction]).text(), text);
+
+    let later = "INSERT INTO threadline.audit_changes (transaction_id, xid, captured_at, key_hash, table_schema, table_name, op)
+        SELECT 9, '9', now(), g, 'public', 'posts', 'insert' FROM generate_series(1, 100000) AS g";
+    database.execute(later).unwrap();
+    let stderr = on(&database, &["diff", &id]).failed(1);
+    assert!(stderr.contains("among the newest 100000") && stderr.contains("--at"), "{stderr}");
+    assert_eq!(on(&database, &["diff", &id, "--at", &at]).text(), text);
+    // To the second, as somebody may have noted it.
+    let second = format!("{}Z", &at[..19]);
+    assert_eq!(on(&database, &["diff", &id, "--at", &second]).text(), text);
+    assert_eq!(on(&database, &["diff", &id, "--transaction", &transaction]).text(), text);
 }
