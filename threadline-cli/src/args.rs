@@ -171,8 +171,26 @@ pub(crate) struct HistoryArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct AsOfArgs {
-    #[command(flatten)]
-    pub(crate) row: Row,
+    /// The table as in SQL: posts, billing.invoices, '"My table"'
+    #[arg(value_name = "TABLE")]
+    pub(crate) table: TableName,
+
+    /// The row's key: {"id": 7}, or the value alone if the key is one column
+    #[arg(
+        value_name = "KEY",
+        allow_negative_numbers = true,
+        required_unless_present = "all_rows",
+        conflicts_with = "all_rows"
+    )]
+    pub(crate) key: Option<Key>,
+
+    /// Show every row that the table had then, in no particular order
+    #[arg(long)]
+    pub(crate) all_rows: bool,
+
+    /// Leave out rows that cannot be told, instead of failing
+    #[arg(long, requires = "all_rows", conflicts_with = "key")]
+    pub(crate) known_rows: bool,
 
     /// The time: 2026-11-23T15:04:05Z, "10m ago"
     #[arg(long, value_name = "TIME", value_parser = moment::parse)]

@@ -22,13 +22,23 @@ impl Output {
     /// One result: its JSON document, or its text.
     pub(crate) fn result<T: Serialize>(self, document: &T, text: impl FnOnce(&T) -> String) -> Result<(), Failure> {
         let text = if self.json { json(document)? } else { text(document) };
-        let mut stdout = AutoStream::auto(io::stdout().lock());
-        match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-            Ok(()) => Ok(()),
-            // The reader has seen enough, as `head` does.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            Err(error) => Err(Failure::failed("output", format!("cannot write the result: {error}"))),
-        }
+        write(&text).map(|_| ())
+    }
+
+    /// One of many results, written as it comes: the text before it, its JSON or its text. False when nobody reads on.
+    pub(crate) fn entry<T: Serialize>(
+        self,
+        before: &str,
+        entry: &T,
+        text: impl FnOnce(&T) -> String,
+    ) -> Result<bool, Failure> {
+        let text = if self.json { json(entry)? } else { text(entry) };
+        write(&format!("{before}{text}"))
+    }
+
+    /// Text between or around results, when they are JSON. False when nobody reads on.
+    pub(crate) fn frame(self, text: &str) -> Result<bool, Failure> {
+        if self.json { write(text) } else { Ok(true) }
     }
 
     /// A remark beside the result. Programs that read JSON need none.
@@ -58,7 +68,17 @@ impl Output {
     }
 }
 
-fn json(document: &impl Serialize) -> Result<String, Failure> {
+/// Writes to the standard output; false when the reader has seen enough, as `head` does.
+fn write(text: &str) -> Result<bool, Failure> {
+    let mut stdout = AutoStream::auto(io::stdout().lock());
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Failure::failed("output", format!("cannot write the result: {error}"))),
+    }
+}
+
+pub(crate) fn json(document: &impl Serialize) -> Result<String, Failure> {
     let mut text = serde_json::to_string(document)
         .map_err(|error| Failure::failed("output", format!("cannot write the result as JSON: {error}")))?;
     text = escaped(&text);

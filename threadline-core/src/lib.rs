@@ -22,7 +22,7 @@
 //! | say which tables are audited, and how | [`Audited`], [`manifest!`], [`Manifest`], [`AuditedTable`], [`CapturePolicy`] |
 //! | switch capture on and off | [`PlanCapture`], [`EnableCapture`], [`RefreshCapture`], [`DisableCapture`] |
 //! | say who and why | [`AuditContext`], [`ActorRef`], [`Action`], [`RecordAction`], [`EnterContext`], [`LeaveContext`] |
-//! | read the trail | [`Timeline`], [`RowHistory`], [`AsOf`], [`Replay`] |
+//! | read the trail | [`Timeline`], [`RowHistory`], [`AsOf`], [`TableAsOf`], [`Replay`] |
 //! | assert in your tests that code wrote with an actor and an action | [`StartProbe`], [`FinishProbe`], [`Probed`] |
 //! | write an adapter | [`Operation`], [`AsyncConnection`], [`BlockingConnection`], [`DatabaseFacts`], [`Outcome`], [`RetryPolicy`] |
 //!
@@ -90,7 +90,8 @@ pub use reads::{
     ActorHistory, AsOf, BeforeValues, ChangeCount, ChangeDiff, Compression, Copying, Correlation, CorrelationBundle,
     CountChanges, Cursor, DiffOptions, Export, ExportFormat, ExportPiece, ExportSummary, Exporting, FieldChange,
     FieldChangeKind, Incident, IncidentBundle, IncidentChange, LinkedTransaction, Omitted, Origin, Page, Reading,
-    Replay, ReplayedRow, RowAsOf, RowHistory, RowKey, Scope, ScopedRead, Streamed, Timeline, TransactionLookup,
+    Replay, ReplayedRow, RowAsOf, RowHistory, RowKey, Scope, ScopedRead, Streamed, TableAsOf, Timeline,
+    TransactionLookup,
 };
 pub use reads::{FinishProbe, Probe, Probed, StartProbe};
 pub use retry::RetryPolicy;

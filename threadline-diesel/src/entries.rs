@@ -64,6 +64,25 @@ where
         Ok(Self { connection, schema, reading, batch: Vec::new().into_iter(), is_over: false })
     }
 
+    /// The entries that the next statement of the cursor brings, if any; `None` when there is no statement left.
+    pub(crate) fn next_batch(&mut self) -> Result<Option<Vec<S::Item>>, Error> {
+        if self.is_over || !self.advance()? {
+            self.is_over = true;
+            return Ok(None);
+        }
+        Ok(Some(self.batch.by_ref().collect()))
+    }
+
+    /// What the read runs on, with what, and itself.
+    pub(crate) fn parts(&mut self) -> (&mut C, &Schema, &S) {
+        (self.connection.connection(), &self.schema, self.reading.source())
+    }
+
+    /// Nothing more is read: the statement that failed took the cursor along.
+    pub(crate) fn end(&mut self) {
+        self.is_over = true;
+    }
+
     /// Runs the next statement of the cursor; false when there is none left.
     fn advance(&mut self) -> Result<bool, Error> {
         let Some(statement) = self.reading.next_statement(&self.schema)? else {

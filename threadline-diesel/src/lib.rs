@@ -111,6 +111,7 @@ pub mod migrations;
 pub mod prelude;
 mod read;
 mod retry;
+mod rows_as_of;
 mod scoped;
 mod session;
 mod statement;
@@ -132,6 +133,7 @@ pub use install::{apply, enable, install, install_manifest, uninstall};
 #[doc(hidden)]
 pub use macros::__private;
 pub use read::Trail;
+pub use rows_as_of::RowsAsOf;
 pub use scoped::ScopedConnection;
 pub use session::Session;
 pub use transaction::AuditedTransaction;

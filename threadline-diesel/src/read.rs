@@ -9,13 +9,13 @@ use diesel::pg::Pg;
 use threadline_core::{
     ActorHistory, AsOf, Audited, ChangeCount, Correlation, CorrelationBundle, CountChanges, Export, ExportSummary,
     Exporting, Incident, IncidentBundle, Json, LinkedChange, LinkedTransaction, Operation, Page, RowAsOf, RowHistory,
-    RowKey, Schema, Streamed, Timeline, TransactionId, TransactionLookup,
+    RowKey, Schema, Streamed, TableAsOf, Timeline, TransactionId, TransactionLookup,
 };
 use time::OffsetDateTime;
 
 use crate::handle::PostgresConnection;
 use crate::statement::bound;
-use crate::{Entries, Error, wire};
+use crate::{Entries, Error, RowsAsOf, wire};
 
 /// Runs operations that read the trail, on any connection to PostgreSQL.
 ///
@@ -415,6 +415,58 @@ pub trait Trail: LoadConnection<Backend = Pg> {
         R: Audited + QueryableByName<Pg> + 'static,
     {
         row(self, schema, &AsOf::model::<R>(key, at))
+    }
+
+    /// Every row of a model's table as it was at an instant, once, under the key that it had then, decoded by Diesel as
+    /// [`as_of`](Self::as_of) does it: one snapshot, in constant memory. Dropping the iterator ends the read. As JSON, or with
+    /// options, it is [`stream`](Self::stream) of a [`TableAsOf`].
+    ///
+    /// # Errors
+    /// Diesel's, when no transaction can be begun. The rows are errors as [`TableAsOf`] and [`TableAsOf::rows_statement`]
+    /// document, and as for [`run`](Self::run).
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use diesel::prelude::*;
+    /// use threadline_core::{Audited, AuditedTable, ModelColumn, TableAsOf};
+    /// use threadline_diesel::Trail;
+    ///
+    /// # diesel::table! { posts (id) { id -> BigInt, title -> Text, } }
+    /// # #[derive(Queryable, Selectable, QueryableByName)]
+    /// # struct Post { id: i64, title: String }
+    /// # impl Audited for Post {
+    /// #     fn audited_table() -> AuditedTable { AuditedTable::new("public", "posts") }
+    /// #     fn columns() -> &'static [ModelColumn] {
+    /// #         &const { [ModelColumn::new("id").key(), ModelColumn::new("title")] }
+    /// #     }
+    /// # }
+    /// # fn example(conn: &mut PgConnection, then: time::OffsetDateTime) -> Result<(), threadline_diesel::Error> {
+    /// for post in conn.table_as_of::<Post>(then)? {
+    ///     let post = post?;
+    ///     println!("{} {} ({})", post.id, post.title, post.origin);
+    /// }
+    /// for post in conn.stream(TableAsOf::new("public", "posts", then))? {
+    ///     println!("{}", post?.get());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    fn table_as_of<R>(&mut self, at: OffsetDateTime) -> Result<RowsAsOf<'_, Self, R>, Error>
+    where
+        R: Audited + QueryableByName<Pg> + 'static,
+    {
+        self.table_as_of_in(&Schema::default(), TableAsOf::model::<R>(at))
+    }
+
+    /// As [`table_as_of`](Self::table_as_of), with the options of `read` and the kernel in this schema.
+    ///
+    /// # Errors
+    /// As for [`table_as_of`](Self::table_as_of).
+    fn table_as_of_in<R>(&mut self, schema: &Schema, read: TableAsOf) -> Result<RowsAsOf<'_, Self, R>, Error>
+    where
+        R: Audited + QueryableByName<Pg> + 'static,
+    {
+        RowsAsOf::begin(self, schema, read)
     }
 }
 

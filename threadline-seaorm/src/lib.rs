@@ -123,6 +123,7 @@ mod options;
 pub mod prelude;
 mod reach;
 mod retry;
+mod rows_as_of;
 mod scope;
 mod scoped;
 mod session;

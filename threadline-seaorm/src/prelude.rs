@@ -4,7 +4,7 @@
 
 pub use threadline_core::{
     Action, ActionStatus, ActorRef, AsOf, AuditContext, Audited, AuditedTable, CapturePolicy, Manifest, Origin,
-    Outcome, RetryPolicy, RowHistory, Timeline, manifest,
+    Outcome, RetryPolicy, RowAsOf, RowHistory, TableAsOf, Timeline, manifest,
 };
 
 pub use crate::audited;

@@ -60,6 +60,17 @@ impl Reached<'_> {
         Ok(row.ok_or_else(|| DbErr::RecordNotFound("a row made of its image".to_owned()))?)
     }
 
+    pub(crate) async fn all(&self, statement: &Statement, schema: &Schema) -> Result<Vec<QueryResult>, Error> {
+        let statement = wire::to_seaorm(statement);
+        let rows = match &self.0 {
+            Place::Alone(tx) => tx.query_all_raw(statement).await,
+            Place::Within(tx) => tx.query_all_raw(statement).await,
+            Place::Audited(scope) => scope.forward(scope.plain().query_all_raw(statement)).await,
+            Place::Mock(connection) => connection.query_all_raw(statement).await,
+        };
+        rows.map_err(|error| Error::from_own_statement(error, schema))
+    }
+
     pub(crate) async fn end(self) -> Result<(), Error> {
         match self.0 {
             Place::Alone(tx) => Ok(tx.commit().await?),

@@ -7,11 +7,12 @@ use sea_orm::FromQueryResult;
 use threadline_core::{
     ActorHistory, AsOf, Audited, ChangeCount, Correlation, CorrelationBundle, CountChanges, Export, ExportPiece,
     ExportSummary, Incident, IncidentBundle, Json, LinkedChange, LinkedTransaction, Operation, Page, RowAsOf,
-    RowHistory, RowKey, Schema, Streamed, Timeline, TransactionId, TransactionLookup,
+    RowHistory, RowKey, Schema, Streamed, TableAsOf, Timeline, TransactionId, TransactionLookup,
 };
 use time::OffsetDateTime;
 
 use crate::reach::Reached;
+use crate::rows_as_of::rows_as_of;
 use crate::{Error, streams};
 
 /// Runs operations that read the trail, on a connection or a transaction.
@@ -423,6 +424,54 @@ pub trait Trail: Sync {
     {
         let as_of = AsOf::model::<R>(key, at);
         async move { row(self.__reach().await?, schema, &as_of).await }
+    }
+
+    /// Every row of a model's table as it was at an instant, once, under the key that it had then, decoded by SeaORM as
+    /// [`as_of`](Self::as_of) does it: one snapshot, in constant memory. Dropping the stream ends the read. As JSON, or with
+    /// options, it is [`stream`](Self::stream) of a [`TableAsOf`].
+    ///
+    /// The items are errors as [`TableAsOf`] and [`TableAsOf::rows_statement`] document, and as for [`run`](Self::run); the
+    /// stream ends after the first.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use futures_util::TryStreamExt;
+    /// use threadline_core::{Audited, AuditedTable, ModelColumn, TableAsOf};
+    /// use threadline_seaorm::{AuditedDatabase, Trail};
+    ///
+    /// # #[derive(sea_orm::FromQueryResult)]
+    /// # struct Post { id: i64, title: String }
+    /// # impl Audited for Post {
+    /// #     fn audited_table() -> AuditedTable { AuditedTable::new("public", "posts") }
+    /// #     fn columns() -> &'static [ModelColumn] {
+    /// #         &const { [ModelColumn::new("id").key(), ModelColumn::new("title")] }
+    /// #     }
+    /// # }
+    /// # async fn example(db: AuditedDatabase, yesterday: time::OffsetDateTime) -> Result<(), threadline_seaorm::Error> {
+    /// let mut posts = std::pin::pin!(db.table_as_of::<Post>(yesterday));
+    /// while let Some(post) = posts.try_next().await? {
+    ///     println!("{} {} ({})", post.id, post.title, post.origin);
+    /// }
+    /// let mut images = std::pin::pin!(db.stream(TableAsOf::new("public", "posts", yesterday)));
+    /// while let Some(post) = images.try_next().await? {
+    ///     println!("{}", post.get());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    fn table_as_of<R>(&self, at: OffsetDateTime) -> impl Stream<Item = Result<RowAsOf<R>, Error>> + Send
+    where
+        R: Audited + FromQueryResult + Send,
+    {
+        self.table_as_of_in(self.__schema(), TableAsOf::model::<R>(at))
+    }
+
+    /// As [`table_as_of`](Self::table_as_of), with the options of `read` and the kernel in this schema.
+    fn table_as_of_in<R>(&self, schema: Schema, read: TableAsOf) -> impl Stream<Item = Result<RowAsOf<R>, Error>> + Send
+    where
+        R: Audited + FromQueryResult + Send,
+    {
+        rows_as_of(self, schema, read)
     }
 }
 

@@ -94,6 +94,7 @@ mod pool;
 pub mod prelude;
 mod reach;
 mod retry;
+mod rows_as_of;
 mod scoped;
 mod session;
 mod trail;

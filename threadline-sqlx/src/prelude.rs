@@ -4,7 +4,7 @@
 
 pub use threadline_core::{
     Action, ActionStatus, ActorRef, AsOf, AuditContext, Audited, AuditedTable, CapturePolicy, IsolationLevel, Manifest,
-    Origin, Outcome, RowHistory, Timeline, TransactionOptions, manifest,
+    Origin, Outcome, RowAsOf, RowHistory, TableAsOf, Timeline, TransactionOptions, manifest,
 };
 
 pub use crate::audited;

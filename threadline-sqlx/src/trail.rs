@@ -8,11 +8,12 @@ use sqlx::{FromRow, PgConnection};
 use threadline_core::{
     ActorHistory, AsOf, Audited, ChangeCount, Correlation, CorrelationBundle, CountChanges, Export, ExportPiece,
     ExportSummary, Incident, IncidentBundle, Json, LinkedChange, LinkedTransaction, Operation, Page, Reading, RowAsOf,
-    RowHistory, RowKey, Schema, Statement, Streamed, Timeline, TransactionId, TransactionLookup,
+    RowHistory, RowKey, Schema, Statement, Streamed, TableAsOf, Timeline, TransactionId, TransactionLookup,
 };
 use time::OffsetDateTime;
 
 use crate::reach::{Opened, Reach};
+use crate::rows_as_of::rows_as_of;
 use crate::{Error, exporting, wire};
 
 /// Runs operations that read the trail, on a pool, a connection or a transaction.
@@ -436,6 +437,55 @@ pub trait Trail: Reach {
         R: Audited + for<'r> FromRow<'r, PgRow> + Send + Unpin,
     {
         read_row(self, schema, AsOf::model::<R>(key, at))
+    }
+
+    /// Every row of a model's table as it was at an instant, once, under the key that it had then, decoded by sqlx as
+    /// [`as_of`](Self::as_of) does it: one snapshot, in constant memory. Dropping the stream ends the read. As JSON, or with
+    /// options, it is [`stream`](Self::stream) of a [`TableAsOf`].
+    ///
+    /// The items are errors as [`TableAsOf`] and [`TableAsOf::rows_statement`] document, and as for [`run`](Self::run); the
+    /// stream ends after the first.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use futures_util::TryStreamExt;
+    /// use threadline_core::{Audited, AuditedTable, ModelColumn, TableAsOf};
+    /// use threadline_sqlx::Trail;
+    ///
+    /// # #[derive(sqlx::FromRow)]
+    /// # struct Post { id: i64, title: String }
+    /// # impl Audited for Post {
+    /// #     fn audited_table() -> AuditedTable { AuditedTable::new("public", "posts") }
+    /// #     fn columns() -> &'static [ModelColumn] {
+    /// #         &const { [ModelColumn::new("id").key(), ModelColumn::new("title")] }
+    /// #     }
+    /// # }
+    /// # async fn example(pool: sqlx::PgPool, yesterday: time::OffsetDateTime) -> Result<(), threadline_sqlx::Error> {
+    /// let mut posts = std::pin::pin!(pool.table_as_of::<Post>(yesterday));
+    /// while let Some(post) = posts.try_next().await? {
+    ///     println!("{} {} ({})", post.id, post.title, post.origin);
+    /// }
+    /// let mut images = std::pin::pin!(pool.stream(TableAsOf::new("public", "posts", yesterday)));
+    /// while let Some(post) = images.try_next().await? {
+    ///     println!("{}", post.get());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    fn table_as_of<R>(self, at: OffsetDateTime) -> impl Stream<Item = Result<RowAsOf<R>, Error>> + Send
+    where
+        R: Audited + for<'r> FromRow<'r, PgRow> + Send + Unpin,
+    {
+        let schema = self.kernel();
+        self.table_as_of_in(schema, TableAsOf::model::<R>(at))
+    }
+
+    /// As [`table_as_of`](Self::table_as_of), with the options of `read` and the kernel in this schema.
+    fn table_as_of_in<R>(self, schema: Schema, read: TableAsOf) -> impl Stream<Item = Result<RowAsOf<R>, Error>> + Send
+    where
+        R: Audited + for<'r> FromRow<'r, PgRow> + Send + Unpin,
+    {
+        rows_as_of(self, schema, read)
     }
 }
 

@@ -35,19 +35,28 @@ pub(crate) async fn fetch_bound(
     texts(&connection.fetch_all(bound(statement)).await?)
 }
 
-/// As [`fetch_bound`], for a statement that returns exactly one row, of whatever columns; `types` are those of the columns
-/// that are not PostgreSQL's own, as [`own_types`] finds them.
+/// As [`fetch_bound`], for a statement that returns rows of whatever columns; `types` are those of the columns that are
+/// not PostgreSQL's own, as [`own_types`] finds them.
 ///
 /// sqlx asks the server about a type that it does not know between preparing a statement and running it, and an unnamed
 /// statement is gone by then. About the types of parameters it asks before: so each type has a parameter that nothing uses.
+pub(crate) async fn fetch_rows(
+    connection: &mut PgConnection,
+    statement: &Statement,
+    types: &[String],
+) -> Result<Vec<PgRow>, sqlx::Error> {
+    let query =
+        types.iter().fold(bound(statement), |query, name| query.bind(Nothing(PgTypeInfo::with_name(kept(name)))));
+    connection.fetch_all(query).await
+}
+
+/// The one row of such a statement.
 pub(crate) async fn fetch_row(
     connection: &mut PgConnection,
     statement: &Statement,
     types: &[String],
 ) -> Result<PgRow, sqlx::Error> {
-    let query =
-        types.iter().fold(bound(statement), |query, name| query.bind(Nothing(PgTypeInfo::with_name(kept(name)))));
-    connection.fetch_one(query).await
+    fetch_rows(connection, statement, types).await?.pop().ok_or(sqlx::Error::RowNotFound)
 }
 
 fn bound(statement: &Statement) -> Query<'_, Postgres, PgArguments> {

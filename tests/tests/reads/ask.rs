@@ -9,7 +9,7 @@ use serde_json::Value;
 use threadline::sqlx::Trail;
 use threadline::{
     ActionId, ActionStatus, ActorHistory, ActorRef, AsOf, ChangeDiff, ChangeOp, Correlation, CountChanges, Export,
-    Incident, LinkedChange, RowHistory, RowKey, Scope, Timeline, TransactionId,
+    Incident, Json, LinkedChange, RowAsOf, RowHistory, RowKey, Scope, TableAsOf, Timeline, TransactionId,
 };
 use time::{Duration, OffsetDateTime};
 
@@ -189,10 +189,10 @@ impl World {
             .collect()
     }
 
-    fn truncated_after(&self, table: &Table, at: OffsetDateTime) -> bool {
+    fn truncated(&self, table: &Table, when: impl Fn(OffsetDateTime) -> bool) -> bool {
         let truncates =
             self.history.entries.iter().map(|entry| &entry.change).filter(|change| change.op == ChangeOp::Truncate);
-        truncates.into_iter().any(|change| change.table_name == table.name && change.captured_at > at)
+        truncates.into_iter().any(|change| change.table_name == table.name && when(change.captured_at))
     }
 
     /// Page by page, while more is written; then counted and streamed.
@@ -286,15 +286,51 @@ impl World {
                     Some(core) if core.is_deleted_record() => Then::Deleted,
                     // Whether there was a row that was older than capture, nothing tells once a TRUNCATE took it.
                     Some(core)
-                        if core.is_image_unavailable() && then == Then::Never && self.truncated_after(table, at) =>
+                        if core.is_image_unavailable()
+                            && (then == Then::Never && self.truncated(table, |truncated| truncated > at)
+                                || self.history.is_lost(table.schema, table.name, &key.to_string(), at)) =>
                     {
-                        Then::Never
+                        then.clone()
                     }
                     Some(core) if core.is_moved_key() => Then::Moved(value(core.moved_to())),
                     _ => panic!("{table:?} {key} at {at}: {error:?}"),
                 },
             };
             assert_eq!(found, then, "{table:?} {key} at {at}");
+        }
+    }
+
+    /// All rows of a table at some instant.
+    pub(crate) async fn ask_table_as_of(&mut self) {
+        let table = &WORLD[self.random.usize(..WORLD.len())];
+        let Some(at) = self.random.choice(self.instants()) else { return };
+        let read = TableAsOf::new(table.schema, table.name, at);
+        let lost = |key: &str| self.history.is_lost(table.schema, table.name, key, at);
+        let known = self.history.at(table.schema, table.name, at).into_iter();
+        let expected = known.filter(|(key, _)| !lost(key)).filter_map(|(_, then)| match then {
+            Then::Row(row) => Some(Value::Object(row).to_string()),
+            _ => None,
+        });
+        let mut expected: Vec<String> = expected.collect();
+        expected.sort();
+        let sorted = |rows: Vec<RowAsOf<Json>>| {
+            let mut rows: Vec<String> = rows.iter().map(|row| value(Some(row)).to_string()).collect();
+            rows.sort();
+            rows
+        };
+        let rows = self.db.stream(read.clone().known_rows()).try_collect::<Vec<_>>().await;
+        assert_eq!(
+            sorted(rows.unwrap_or_else(|error| panic!("{table:?} at {at}: {error:?}"))),
+            expected,
+            "{table:?} at {at}"
+        );
+        let is_unsure =
+            self.truncated(table, |truncated| truncated > at) && !self.truncated(table, |truncated| truncated <= at);
+        match self.db.stream(read).try_collect::<Vec<_>>().await {
+            Ok(rows) => assert!(!is_unsure && sorted(rows) == expected),
+            Err(error) => {
+                assert!(is_unsure && error.as_core().unwrap().is_image_unavailable(), "{table:?} at {at}: {error:?}");
+            }
         }
     }
 

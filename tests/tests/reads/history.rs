@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
-use threadline::{ActorRef, ChangeOp, Json, LinkedChange};
+use threadline::{ActorRef, AuditChange, ChangeOp, Json, LinkedChange};
 use time::OffsetDateTime;
 
 /// A row of a table, by column.
@@ -16,6 +16,8 @@ pub(crate) struct History {
     pub(crate) entries: Vec<LinkedChange>,
     /// The whole rows after the entries, which the trail does not always hold.
     rows: Vec<Option<Row>>,
+    /// The rows that each table had before capture began, by key.
+    pub(crate) older: BTreeMap<(&'static str, &'static str), BTreeMap<String, Row>>,
 }
 
 /// What a read asks for.
@@ -169,7 +171,10 @@ impl History {
 
     /// What is known of each key of a table at an instant.
     pub(crate) fn at(&self, schema: &str, table: &str, at: OffsetDateTime) -> BTreeMap<String, Then> {
-        let mut keys: BTreeMap<String, Then> = BTreeMap::new();
+        let older = self.older.get(&(schema, table));
+        let mut keys: BTreeMap<String, Then> =
+            older.into_iter().flatten().map(|(key, row)| (key.clone(), Then::Row(row.clone()))).collect();
+        let mut untouched: Vec<String> = keys.keys().cloned().collect();
         for (entry, row) in self.entries.iter().zip(&self.rows) {
             let change = &entry.change;
             if (change.table_schema.as_str(), change.table_name.as_str()) != (schema, table) || change.captured_at > at
@@ -177,10 +182,16 @@ impl History {
                 continue;
             }
             if change.op == ChangeOp::Truncate {
+                // Of rows older than capture that it took nothing tells.
+                for key in untouched.drain(..) {
+                    keys.remove(&key);
+                }
                 keys.values_mut().filter(|then| matches!(then, Then::Row(_))).for_each(|then| *then = Then::Deleted);
                 continue;
             }
             let key = value(change.table_pk.as_ref());
+            let (now, before) = (key.to_string(), value(change.previous_pk.as_ref()).to_string());
+            untouched.retain(|older| *older != now && *older != before);
             if change.previous_pk.is_some() {
                 keys.insert(value(change.previous_pk.as_ref()).to_string(), Then::Moved(key.clone()));
             }
@@ -191,5 +202,21 @@ impl History {
             keys.insert(key.to_string(), then);
         }
         keys
+    }
+
+    /// Whether the row that had this key at an instant was older than capture and went with a TRUNCATE, without anything that
+    /// tells of it.
+    pub(crate) fn is_lost(&self, schema: &str, table: &str, key: &str, at: OffsetDateTime) -> bool {
+        let is_key = |json: &Option<Json>| {
+            let text = value(json.as_ref()).to_string();
+            text == key
+        };
+        let touches = |change: &AuditChange| {
+            change.op == ChangeOp::Truncate || is_key(&change.table_pk) || is_key(&change.previous_pk)
+        };
+        let of_table = |change: &&AuditChange| change.table_schema == schema && change.table_name == table;
+        let first = self.entries.iter().map(|entry| &entry.change).filter(of_table).find(|change| touches(change));
+        let is_older = self.older.iter().any(|((s, t), rows)| (*s, *t) == (schema, table) && rows.contains_key(key));
+        is_older && first.is_some_and(|change| change.op == ChangeOp::Truncate && change.captured_at > at)
     }
 }

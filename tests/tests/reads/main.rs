@@ -13,4 +13,5 @@ mod scopes;
 #[path = "../kernel/session.rs"]
 #[allow(dead_code, reason = "shared with the kernel's tests")]
 mod session;
+mod whole_table;
 mod world;

@@ -18,8 +18,18 @@ const TABLES: &str = r#"
     CREATE SCHEMA app;
     CREATE TABLE app."Odd lines" (owner text, line int, n int, tenant text, PRIMARY KEY (owner, line));
     CREATE TABLE notes (id bigint PRIMARY KEY, title text, n int, tenant text);
+"#;
+
+const CAPTURE: &str = r#"
     SELECT threadline.enable_capture('posts', '{}'), threadline.enable_capture('app."Odd lines"', '{}'),
         threadline.enable_capture('notes', '{"images": "lean", "truncate": "refuse"}');
+"#;
+
+/// Rows that were there before capture began.
+const OLDER: &str = r#"
+    INSERT INTO posts (id, n, tenant, title) VALUES (1, 1, 'acme', 'older'), (2, NULL, 'umbrella', 'x'), (6, 2, 'acme', NULL);
+    INSERT INTO app."Odd lines" (line, n, owner, tenant) VALUES (1, 1, 'a', 'acme'), (2, 2, 'a', 'umbrella'), (6, 0, 'b''"\', 'acme');
+    INSERT INTO notes (id, n, tenant, title) VALUES (1, 1, 'acme', 'older'), (2, NULL, 'umbrella', 'x'), (6, 2, 'acme', 'older');
 "#;
 
 /// A table of the world: schema, name, key columns.
@@ -78,7 +88,7 @@ pub(crate) fn an_id(random: &mut Rng, kind: &str) -> String {
 
 /// A fresh database with the kernel and the tables.
 pub(crate) fn database() -> Database {
-    let setup = format!("BEGIN; {} COMMIT; {TABLES}", kernel::install_script(&Schema::default()));
+    let setup = format!("BEGIN; {} COMMIT; {TABLES} {CAPTURE}", kernel::install_script(&Schema::default()));
     require_server().database_from("reads", &setup).unwrap()
 }
 
@@ -89,9 +99,20 @@ pub(crate) fn pool(url: &str) -> AuditedPool {
 
 impl World {
     pub(crate) fn new(seed: u64) -> Self {
-        let database = database();
+        let setup = format!("BEGIN; {} COMMIT; {TABLES} {OLDER} {CAPTURE}", kernel::install_script(&Schema::default()));
+        let database = require_server().database_from("reads world", &setup).unwrap();
         let db = pool(database.url());
-        Self { database, db, random: Rng::with_seed(seed), history: History::default(), rows: Default::default() }
+        let mut rows: [BTreeMap<String, Row>; 3] = Default::default();
+        let mut history = History::default();
+        for (index, table) in WORLD.iter().enumerate() {
+            let older = database.query_text(&format!("SELECT to_jsonb(t)::text FROM {} AS t", name(index))).unwrap();
+            for row in older {
+                let row: Row = serde_json::from_str(row[0].as_deref().unwrap()).unwrap();
+                rows[index].insert(key_of(index, &row).to_string(), row);
+            }
+            history.older.insert((table.schema, table.name), rows[index].clone());
+        }
+        Self { database, db, random: Rng::with_seed(seed), history, rows }
     }
 
     /// One audited transaction with some statements, perhaps in two contexts, perhaps with actions.

@@ -1,13 +1,14 @@
 //! A row as it was, decoded by sqlx into the struct that the application reads its rows with.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use futures_util::TryStreamExt;
 use serde_json::{Value, json, value::RawValue};
 use sqlx::postgres::types::{PgInterval, PgRange};
 use sqlx::types::{Decimal, Json};
 use sqlx::{FromRow, Type};
 use threadline::sqlx::{AuditedPool, Error, Trail};
-use threadline::{AsOf, Audited, AuditedTable, ModelColumn, Origin, RowHistory, RowKey};
+use threadline::{AsOf, Audited, AuditedTable, ModelColumn, Origin, RowAsOf, RowHistory, RowKey, TableAsOf};
 use time::macros::{date, datetime};
 use time::{Date, OffsetDateTime, PrimitiveDateTime};
 
@@ -19,6 +20,7 @@ on_both! {
     what_the_trail_does_not_hold_is_none_or_an_error_that_names_it,
     a_column_that_is_not_what_it_was_is_named,
     a_row_that_was_rebuilt_says_so,
+    a_table_is_read_as_it_was,
     a_row_is_followed_to_another_key,
     a_key_of_the_wrong_type_is_refused_alike_by_history_and_as_of,
     a_row_is_read_inside_the_transaction_that_changes_it,
@@ -235,6 +237,27 @@ async fn a_row_that_was_rebuilt_says_so(target: Target) {
     assert_eq!(db.as_of::<Post>(1, then).await.unwrap().origin, Origin::Image);
     let older = db.as_of::<Post>(9, then).await.unwrap();
     assert_eq!((older.title.as_str(), older.origin), ("older", Origin::Reconstructed));
+}
+
+async fn a_table_is_read_as_it_was(target: Target) {
+    let db = target.audited(1);
+    target.database.execute("INSERT INTO posts SELECT n, 'a' FROM generate_series(1, 600) AS n").unwrap();
+    let then = now(&db).await;
+    target.database.execute("UPDATE posts SET id = id + 1000 WHERE id < 9; DELETE FROM posts WHERE id < 100").unwrap();
+    let rows: Vec<RowAsOf<Post>> = db.table_as_of::<Post>(then).try_collect().await.unwrap();
+    let ids: BTreeSet<i64> = rows.iter().map(|row| row.id).collect();
+    assert!(rows.len() == 600 && ids == (1..=600).collect() && rows.iter().all(|row| row.origin == Origin::Image));
+    let images: Vec<_> = db.stream(TableAsOf::new("public", "posts", then)).try_collect().await.unwrap();
+    assert_eq!(images.len(), 600);
+    let mut tx = db.unaudited().begin().await.unwrap();
+    sqlx::query("DELETE FROM posts").execute(&mut *tx).await.unwrap();
+    let later = OffsetDateTime::now_utc() + time::Duration::hours(1);
+    assert_eq!(
+        tx.table_as_of::<Post>(later).try_collect::<Vec<_>>().await.unwrap().len(),
+        0,
+        "it sees its transaction"
+    );
+    tx.rollback().await.unwrap();
 }
 
 async fn a_row_is_followed_to_another_key(target: Target) {

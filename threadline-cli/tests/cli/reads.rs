@@ -193,6 +193,33 @@ fn a_row_that_was_rebuilt_says_so() {
 }
 
 #[test]
+fn every_row_of_a_table_is_shown_as_it_was() {
+    let database = story();
+    let first = instant(&database, "table_name = 'lines' AND op = 'insert'");
+    let table = on(&database, &["as-of", "billing.lines", "--all-rows", "--at", &first, "--json"]).json();
+    assert_eq!((&table["table_schema"], &table["table_name"]), (&"billing".into(), &"lines".into()));
+    let rows = table["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), 2, "one has been deleted since: {table}");
+    assert!(rows.iter().all(|row| row["origin"] == "image" && row["row"]["invoice"] == "A-1"), "{table}");
+    let text = on(&database, &["as-of", "billing.lines", "--all-rows", "--at", &first]).text();
+    assert_eq!(text.matches("invoice").count(), 2, "{text}");
+
+    database.execute("CREATE TABLE none (id int PRIMARY KEY); SELECT threadline.enable_capture('none')").unwrap();
+    let none = on(&database, &["as-of", "none", "--all-rows", "--at", "now", "--json"]).json();
+    assert_eq!(none, serde_json::json!({"table_schema": "public", "table_name": "none", "rows": []}));
+    let none = on(&database, &["as-of", "none", "--all-rows", "--at", "now"]);
+    assert_eq!((none.code, none.stdout.as_str(), none.stderr.as_str()), (Some(0), "", "No rows.\n"));
+
+    database.execute("TRUNCATE none").unwrap();
+    let before = instant(&database, "table_name = 'lines'");
+    let unsure = on(&database, &["as-of", "none", "--all-rows", "--at", &before, "--json"]).failed(1);
+    assert!(unsure.contains("before_horizon"), "{unsure}");
+    on(&database, &["as-of", "posts", "--at", "now"]).failed(2);
+    on(&database, &["as-of", "posts", "7", "--all-rows", "--at", "now"]).failed(2);
+    on(&database, &["as-of", "posts", "7", "--known-rows", "--at", "now"]).failed(2);
+}
+
+#[test]
 fn why_there_was_no_row_is_told() {
     let database = story();
     let line = r#"{"invoice": "A-1", "line": 2}"#;

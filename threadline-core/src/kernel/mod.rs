@@ -31,7 +31,12 @@ const STEPS: &[Step] = &[
     Step {
         version: 4,
         name: "reads",
-        parts: &[include_str!("sql/reads.sql"), include_str!("sql/reads_find.sql"), include_str!("sql/reads_rows.sql")],
+        parts: &[
+            include_str!("sql/reads.sql"),
+            include_str!("sql/reads_table.sql"),
+            include_str!("sql/reads_find.sql"),
+            include_str!("sql/reads_rows.sql"),
+        ],
     },
 ];
 

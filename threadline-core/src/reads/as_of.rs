@@ -120,6 +120,31 @@ impl AsOf {
     /// # Ok::<(), threadline_core::Error>(())
     /// ```
     pub fn row_statement(&self, schema: &Schema, image: &Json, columns: &[ModelColumn]) -> Result<Statement, Error> {
+        let columns = Columns::new(columns)?;
+        let sql = format!(
+            "SELECT {found} FROM (SELECT {stand_ins}) AS absent CROSS JOIN LATERAL (\n    {rows}\n) AS found",
+            found = columns.found,
+            stand_ins = columns.stand_ins,
+            rows = columns.rows(schema, &self.schema, &self.table, "$1::text::jsonb")?,
+        );
+        Ok(Statement::new(sql).bind(image.get()))
+    }
+}
+
+/// The columns of a model in a statement that makes rows of images.
+pub(super) struct Columns {
+    names: String,
+    wanted: String,
+    needed: String,
+    /// What is selected, as the model calls it.
+    pub(super) found: String,
+    /// A column that is gone resolves one level further out, to its stand-in, so that the statement still parses and the
+    /// kernel tells which one it is.
+    pub(super) stand_ins: String,
+}
+
+impl Columns {
+    pub(super) fn new(columns: &[ModelColumn]) -> Result<Self, Error> {
         if columns.is_empty() {
             let remedy = "Name the columns that the model reads";
             return Err(Error::invalid_input("columns", "are none", remedy));
@@ -136,23 +161,28 @@ impl AsOf {
         });
         let found = found.collect::<Result<Vec<_>, Error>>()?;
         let stand_ins: Vec<String> = names.iter().map(|name| format!("NULL::text AS {name}")).collect();
-        // A column that is gone resolves one level further out, to its stand-in, so that the statement still parses and the
-        // kernel tells which one it is.
-        let sql = format!(
-            "SELECT {found} FROM (SELECT {stand_ins}) AS absent CROSS JOIN LATERAL (\n    SELECT {names} FROM \
-             {kernel}.row_from_image(NULL::{row_type}, {of_schema}, {of_table},\n        $1::text::jsonb, {wanted}, {needed}) \
-             AS image\n) AS found",
-            found = found.join(", "),
-            stand_ins = stand_ins.join(", "),
-            names = names.join(", "),
+        Ok(Self {
+            names: names.join(", "),
+            wanted: literals(false)?,
+            needed: literals(true)?,
+            found: found.join(", "),
+            stand_ins: stand_ins.join(", "),
+        })
+    }
+
+    /// The query that makes a row of `image`, an expression.
+    pub(super) fn rows(&self, schema: &Schema, of_schema: &str, table: &str, image: &str) -> Result<String, Error> {
+        Ok(format!(
+            "SELECT {names} FROM {kernel}.row_from_image(NULL::{row_type}, {of_schema}, {of_table},\n        {image}, {wanted}, \
+             {needed}) AS image",
+            names = self.names,
             kernel = schema.quoted(),
-            row_type = qualified(&self.schema, &self.table)?,
-            of_schema = quote_literal(&self.schema)?,
-            of_table = quote_literal(&self.table)?,
-            wanted = literals(false)?,
-            needed = literals(true)?,
-        );
-        Ok(Statement::new(sql).bind(image.get()))
+            row_type = qualified(of_schema, table)?,
+            of_schema = quote_literal(of_schema)?,
+            of_table = quote_literal(table)?,
+            wanted = self.wanted,
+            needed = self.needed,
+        ))
     }
 }
 

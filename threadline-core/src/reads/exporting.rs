@@ -36,8 +36,8 @@ impl Streamed for Rows {
         self.query(schema)?.declare_marked(name, &export_row::columns(Form::Cursor), self.0.most())
     }
 
-    fn item(&self, row: String) -> Result<String, Error> {
-        Ok(row)
+    fn item(&self, row: String) -> Result<Option<String>, Error> {
+        Ok(Some(row))
     }
 }
 

@@ -29,6 +29,7 @@ mod row_as_of;
 mod row_history;
 mod row_key;
 mod scope;
+mod table_as_of;
 mod timeline;
 mod transaction;
 
@@ -48,5 +49,6 @@ pub use row_as_of::{Origin, RowAsOf};
 pub use row_history::RowHistory;
 pub use row_key::RowKey;
 pub use scope::{Scope, ScopedRead};
+pub use table_as_of::TableAsOf;
 pub use timeline::Timeline;
 pub use transaction::{Incident, IncidentBundle, IncidentChange, LinkedTransaction, TransactionLookup};

@@ -45,11 +45,20 @@ pub trait Streamed {
     /// What the read documents.
     fn declare(&self, schema: &Schema, name: &str) -> Result<Statement, Error>;
 
-    /// Reads one row of the cursor.
+    /// The statement that fetches so many rows from the cursor.
     ///
     /// # Errors
-    /// [`is_unreadable`](Error::is_unreadable) when the row is not what the statement promises.
-    fn item(&self, row: String) -> Result<Self::Item, Error>;
+    /// What the read documents.
+    fn fetch(&self, schema: &Schema, name: &str, rows: u32) -> Result<Statement, Error> {
+        let _ = schema;
+        Ok(Statement::new(format!("FETCH {rows} FROM {name}")))
+    }
+
+    /// Reads one row of the cursor; `None` when it stands for no entry.
+    ///
+    /// # Errors
+    /// [`is_unreadable`](Error::is_unreadable) when the row is not what the statement promises, and what the read documents.
+    fn item(&self, row: String) -> Result<Option<Self::Item>, Error>;
 }
 
 /// Drives a cursor of the database, whatever runs the statements: ask for the [next statement](Self::next_statement), run
@@ -89,7 +98,7 @@ enum Step {
     /// The probe is on its way.
     Probing,
     Declare,
-    /// DECLARE is on its way, which has no rows.
+    /// The cursor is being declared; what comes back is no row of it.
     Declared,
     Fetch,
     Close,
@@ -149,7 +158,7 @@ impl<S: Streamed> Reading<S> {
             }
             Step::Declared | Step::Fetch => {
                 self.step = Step::Fetch;
-                Some(Statement::new(format!("FETCH {} FROM {}", self.batch, self.name)))
+                Some(self.source.fetch(schema, &self.name, self.batch)?)
             }
             Step::Close => {
                 self.step = Step::Done;
@@ -168,13 +177,16 @@ impl<S: Streamed> Reading<S> {
             self.step = Step::Declare;
             return self.source.check(rows).map(|()| Vec::new());
         }
+        if self.step == Step::Declared {
+            return Ok(Vec::new());
+        }
         if self.step == Step::Fetch {
             if rows.len() < self.batch as usize {
                 self.step = Step::Close;
             }
             self.batch = self.next_batch(&rows);
         }
-        rows.into_iter().map(|row| self.source.item(row)).collect()
+        rows.into_iter().filter_map(|row| self.source.item(row).transpose()).collect()
     }
 
     /// As many rows as these as are about a mebibyte; carefully, because the next may be larger.
@@ -213,8 +225,8 @@ impl Streamed for Timeline {
         Query::new(schema, self.without_page()?)?.declare(name, &format!("{}::text", linked_json()), None)
     }
 
-    fn item(&self, row: String) -> Result<LinkedChange, Error> {
-        linked_change(&row)
+    fn item(&self, row: String) -> Result<Option<LinkedChange>, Error> {
+        linked_change(&row).map(Some)
     }
 }
 
@@ -234,8 +246,8 @@ impl Streamed for RowHistory {
         Query::new(schema, self.filters())?.declare(name, &format!("{}::text", linked_json()), None)
     }
 
-    fn item(&self, row: String) -> Result<LinkedChange, Error> {
-        linked_change(&row)
+    fn item(&self, row: String) -> Result<Option<LinkedChange>, Error> {
+        linked_change(&row).map(Some)
     }
 }
 
@@ -304,8 +316,8 @@ mod tests {
             Ok(Statement::new(format!("DECLARE {name} CURSOR FOR SELECT 1")))
         }
 
-        fn item(&self, row: String) -> Result<String, Error> {
-            Ok(row)
+        fn item(&self, row: String) -> Result<Option<String>, Error> {
+            Ok(Some(row))
         }
     }
 

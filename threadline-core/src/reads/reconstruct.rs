@@ -48,7 +48,9 @@ struct Touch {
     withheld: bool,
 }
 
-fn optional_instant<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<OffsetDateTime>, D::Error> {
+pub(super) fn optional_instant<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<OffsetDateTime>, D::Error> {
     #[derive(Deserialize)]
     struct Instant(#[serde(with = "instant")] OffsetDateTime);
     Ok(Option::<Instant>::deserialize(deserializer)?.map(|Instant(at)| at))
@@ -65,7 +67,7 @@ enum Holder {
 }
 
 impl Evidence {
-    /// The row at the instant.
+    /// The row that had the key at the instant.
     pub(super) fn row(
         &self,
         schema: &str,
@@ -73,6 +75,14 @@ impl Evidence {
         key: &RowKey,
         at: OffsetDateTime,
     ) -> Result<RowAsOf<Json>, Error> {
+        if let Some(facts) = &self.facts {
+            key.explain(schema, table, facts)?;
+        }
+        self.at_instant(schema, table, at)
+    }
+
+    /// The same when the question is known to be right.
+    pub(super) fn at_instant(&self, schema: &str, table: &str, at: OffsetDateTime) -> Result<RowAsOf<Json>, Error> {
         let answer = |kind, message: String, remedy: &str| {
             Err(Error::new(kind, message).table_name(schema, table).remedy_text(remedy))
         };
@@ -101,9 +111,6 @@ impl Evidence {
 
         let rebuilt = |image| Ok(RowAsOf::new(image, Origin::Reconstructed));
 
-        if let Some(facts) = &self.facts {
-            key.explain(schema, table, facts)?;
-        }
         match self.holder()? {
             Holder::Row(image) => return Ok(RowAsOf::new(image, Origin::Image)),
             Holder::Nobody if self.before.iter().all(|touch| touch.op == ChangeOp::Truncate) => return nobody_yet(),

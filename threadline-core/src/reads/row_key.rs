@@ -158,6 +158,12 @@ pub(super) struct KeyFacts {
     column_types: BTreeMap<String, String>,
 }
 
+impl KeyFacts {
+    pub(super) fn has_key(&self) -> bool {
+        !self.key_columns.is_empty()
+    }
+}
+
 /// A table, or a schema without one captured, that the trail has never heard of; an empty name is one not said.
 pub(super) fn not_captured(schema: &str, table: &str) -> Error {
     let remedy = "Check schema and name, or enable capture for it";

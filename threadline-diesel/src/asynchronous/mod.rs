@@ -90,6 +90,7 @@ mod in_scope;
 mod install;
 pub mod prelude;
 mod retry;
+mod rows_as_of;
 mod scoped;
 mod session;
 mod streaming;

@@ -5,7 +5,7 @@
 
 pub use threadline_core::{
     Action, ActionStatus, ActorRef, AsOf, AuditContext, Audited, AuditedTable, CapturePolicy, IsolationLevel, Manifest,
-    Origin, Outcome, RetryPolicy, RowHistory, Timeline, TransactionOptions, manifest,
+    Origin, Outcome, RetryPolicy, RowAsOf, RowHistory, TableAsOf, Timeline, TransactionOptions, manifest,
 };
 
 pub use crate::asynchronous::audited;

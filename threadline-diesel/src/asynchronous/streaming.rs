@@ -42,7 +42,7 @@ impl<'c, C: AuditDsl> Held<'c, C> {
         }
     }
 
-    async fn fetch(&mut self, schema: &Schema, statement: &Statement) -> Result<Vec<String>, Error> {
+    pub(crate) async fn fetch(&mut self, schema: &Schema, statement: &Statement) -> Result<Vec<String>, Error> {
         wire::fetch(self.connection(), statement).await.map_err(|error| Error::from_own_statement(error, schema))
     }
 }

@@ -9,11 +9,12 @@ use futures_util::stream::{Stream, TryStreamExt};
 use threadline_core::{
     ActorHistory, AsOf, Audited, ChangeCount, Correlation, CorrelationBundle, CountChanges, Export, ExportPiece,
     ExportSummary, Incident, IncidentBundle, Json, LinkedChange, LinkedTransaction, Operation, Page, RowAsOf,
-    RowHistory, RowKey, Schema, Streamed, Timeline, TransactionId, TransactionLookup,
+    RowHistory, RowKey, Schema, Streamed, TableAsOf, Timeline, TransactionId, TransactionLookup,
 };
 use time::OffsetDateTime;
 
 use crate::Error;
+use crate::asynchronous::rows_as_of::rows_as_of;
 use crate::asynchronous::streaming::{self, Held};
 use crate::asynchronous::{AsyncBody, AuditDsl, wire};
 use crate::statement::bound;
@@ -466,6 +467,64 @@ pub trait Trail: AuditDsl {
     ) -> impl Future<Output = Result<RowAsOf<R>, Error>> + Send
     where
         R: Audited + QueryableByName<Pg> + Send + 'static;
+
+    /// Every row of a model's table as it was at an instant, once, under the key that it had then, decoded by Diesel as
+    /// [`as_of`](Self::as_of) does it: one snapshot, in constant memory. Dropping the stream ends the read. As JSON, or with
+    /// options, it is [`stream`](Self::stream) of a [`TableAsOf`].
+    ///
+    /// The items are errors as [`TableAsOf`] and [`TableAsOf::rows_statement`] document, and as for [`run`](Self::run); the
+    /// stream ends after the first.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use diesel::prelude::*;
+    /// use futures_util::TryStreamExt;
+    /// use threadline_core::{Audited, AuditedTable, ModelColumn, TableAsOf};
+    /// use threadline_diesel::asynchronous::Trail;
+    ///
+    /// # diesel::table! { posts (id) { id -> BigInt, title -> Text, } }
+    /// # #[derive(Queryable, Selectable, QueryableByName)]
+    /// # struct Post { id: i64, title: String }
+    /// # impl Audited for Post {
+    /// #     fn audited_table() -> AuditedTable { AuditedTable::new("public", "posts") }
+    /// #     fn columns() -> &'static [ModelColumn] {
+    /// #         &const { [ModelColumn::new("id").key(), ModelColumn::new("title")] }
+    /// #     }
+    /// # }
+    /// # async fn example(
+    /// #     conn: &mut diesel_async::AsyncPgConnection,
+    /// #     then: time::OffsetDateTime,
+    /// # ) -> Result<(), threadline_diesel::Error> {
+    /// let mut posts = Box::pin(conn.table_as_of::<Post>(then));
+    /// while let Some(post) = posts.try_next().await? {
+    ///     println!("{} {} ({})", post.id, post.title, post.origin);
+    /// }
+    /// drop(posts);
+    /// let mut images = Box::pin(conn.stream(TableAsOf::new("public", "posts", then)));
+    /// while let Some(post) = images.try_next().await? {
+    ///     println!("{}", post.get());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    fn table_as_of<R>(&mut self, at: OffsetDateTime) -> impl Stream<Item = Result<RowAsOf<R>, Error>> + Send
+    where
+        R: Audited + QueryableByName<Pg> + Send + 'static,
+    {
+        self.table_as_of_in(Schema::default(), TableAsOf::model::<R>(at))
+    }
+
+    /// As [`table_as_of`](Self::table_as_of), with the options of `read` and the kernel in this schema.
+    fn table_as_of_in<R>(
+        &mut self,
+        schema: Schema,
+        read: TableAsOf,
+    ) -> impl Stream<Item = Result<RowAsOf<R>, Error>> + Send
+    where
+        R: Audited + QueryableByName<Pg> + Send + 'static,
+    {
+        rows_as_of(self, schema, read)
+    }
 
     /// As [`run`](Self::run), with the kernel in this schema.
     ///

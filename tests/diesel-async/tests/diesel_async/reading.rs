@@ -1,11 +1,13 @@
 //! Reading the trail on every connection.
 
+use std::collections::BTreeSet;
+
 use diesel::prelude::*;
 use diesel_async::AsyncConnection;
 use futures_util::TryStreamExt;
 use threadline_core::{
     Action, ActorHistory, AsOf, Audited, AuditedTable, ChangeOp, CountChanges, CreatePartitions, Export,
-    InstalledVersion, ModelColumn, Origin, RowHistory, Schema, Timeline, kernel,
+    InstalledVersion, ModelColumn, Origin, RowAsOf, RowHistory, Schema, TableAsOf, Timeline, kernel,
 };
 use threadline_diesel::Error;
 use threadline_diesel::asynchronous::{AuditDsl, Trail, attach, install};
@@ -220,4 +222,34 @@ async fn a_stream_dropped_half_way_leaves_nothing() {
     })
     .await
     .unwrap();
+}
+
+#[tokio::test]
+async fn a_table_is_read_as_it_was() {
+    let target = Target::new();
+    let pool = target.pool(1);
+    target.database.execute("INSERT INTO posts SELECT n, 'a' FROM generate_series(1, 600) AS n").unwrap();
+    let then = now(&target).await;
+    target.database.execute("UPDATE posts SET id = id + 1000 WHERE id < 9; DELETE FROM posts WHERE id < 100").unwrap();
+    let mut conn = pool.get().await.unwrap();
+    let rows: Vec<RowAsOf<Post>> = conn.table_as_of::<Post>(then).try_collect().await.unwrap();
+    let ids: BTreeSet<i64> = rows.iter().map(|row| row.id).collect();
+    assert!(rows.len() == 600 && ids == (1..=600).collect() && rows.iter().all(|row| row.origin == Origin::Image));
+    let images: Vec<_> = conn.stream(TableAsOf::new("public", "posts", then)).try_collect().await.unwrap();
+    assert_eq!(images.len(), 600);
+    drop(conn);
+    // Dropped in the middle, it leaves no transaction on the pool's one connection.
+    for wanted in [0, 1, 501] {
+        let mut conn = pool.get().await.unwrap();
+        {
+            let mut rows = std::pin::pin!(conn.table_as_of::<Post>(then));
+            for _ in 0..wanted {
+                rows.try_next().await.unwrap().unwrap();
+            }
+        }
+        drop(conn);
+        let mut conn = pool.get().await.unwrap();
+        assert!(!has_transaction(&mut conn).await, "after {wanted} rows");
+        run(&mut *conn, "UPDATE posts SET title = title || 'b' WHERE id = 200").await.unwrap();
+    }
 }

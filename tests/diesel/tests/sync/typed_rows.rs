@@ -1,5 +1,6 @@
 //! A row as it was, decoded by Diesel into the struct that the application reads its rows with.
 
+use std::collections::BTreeSet;
 use std::ops::Bound;
 
 use diesel::data_types::{PgDate, PgInterval, PgNumeric, PgTimestamp};
@@ -7,7 +8,7 @@ use diesel::deserialize::{self, FromSql, FromSqlRow};
 use diesel::pg::{Pg, PgValue};
 use diesel::prelude::*;
 use diesel::sql_types::{self, Array, Nullable, Record, SqlType};
-use threadline_core::{Audited, ModelColumn, RowKey};
+use threadline_core::{Audited, ModelColumn, RowAsOf, RowKey};
 use threadline_diesel::Error;
 use threadline_diesel::prelude::*;
 
@@ -20,6 +21,7 @@ on_both! {
     a_column_that_is_not_what_it_was_is_named,
     a_row_is_read_inside_the_transaction_that_changes_it,
     a_row_that_was_rebuilt_says_so,
+    a_table_is_read_as_it_was,
     a_row_that_moved_tells_where,
 }
 
@@ -287,6 +289,35 @@ fn a_row_that_was_rebuilt_says_so(target: &Target) {
     assert_eq!(conn.as_of::<Post>(1, then).unwrap().origin, Origin::Image);
     let older = conn.as_of::<Post>(9, then).unwrap();
     assert_eq!((older.title.as_str(), older.origin), ("older", Origin::Reconstructed));
+}
+
+fn a_table_is_read_as_it_was(target: &Target) {
+    let mut conn = target.connect();
+    target.database.execute("INSERT INTO posts SELECT n, 'a' FROM generate_series(1, 600) AS n").unwrap();
+    let then = now(&mut conn);
+    target.database.execute("UPDATE posts SET id = id + 1000 WHERE id < 9; DELETE FROM posts WHERE id < 100").unwrap();
+    let rows: Vec<RowAsOf<Post>> = conn.table_as_of::<Post>(then).unwrap().collect::<Result<_, Error>>().unwrap();
+    let ids: BTreeSet<i64> = rows.iter().map(|row| row.id).collect();
+    assert!(rows.len() == 600 && ids == (1..=600).collect() && rows.iter().all(|row| row.origin == Origin::Image));
+    assert_eq!(conn.stream(TableAsOf::new("public", "posts", then)).unwrap().count(), 600);
+
+    // Left in the middle, in a transaction of its own and in somebody's, it leaves neither a transaction nor a cursor.
+    assert_eq!(conn.table_as_of::<Post>(then).unwrap().take(3).count(), 3);
+    conn.transaction(|conn| {
+        assert_eq!(conn.table_as_of::<Post>(then)?.take(501).count(), 501);
+        let cursors = diesel::select(diesel::dsl::sql::<sql_types::BigInt>(
+            "(SELECT count(*) FROM pg_cursors WHERE name LIKE 'threadline%')",
+        ));
+        assert_eq!(cursors.get_result::<i64>(conn)?, 0);
+        diesel::sql_query("UPDATE posts SET title = 'b' WHERE id = 200").execute(conn)?;
+        Ok::<_, Error>(())
+    })
+    .unwrap();
+    let keyless = "CREATE TABLE keyless (v text); SELECT threadline.enable_capture('keyless')";
+    target.database.execute(keyless).unwrap();
+    let mut rows = conn.stream(TableAsOf::new("public", "keyless", then)).unwrap();
+    let error = rows.next().unwrap().unwrap_err();
+    assert!(error.as_core().unwrap().is_invalid_input() && rows.next().is_none(), "{error}");
 }
 
 fn a_row_that_moved_tells_where(target: &Target) {

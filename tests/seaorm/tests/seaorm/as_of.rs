@@ -1,9 +1,12 @@
 //! Rows as they were, as SeaORM reads any row.
 
+use std::collections::BTreeSet;
+
+use futures_util::TryStreamExt;
 use sea_orm::entity::prelude::*;
 use sea_orm::{ActiveValue::Set, ConnectionTrait, FromQueryResult};
 use threadline_core::{AuditedTable, CapturePolicy};
-use threadline_core::{Origin, RowAsOf};
+use threadline_core::{Origin, RowAsOf, TableAsOf};
 use threadline_macros::Audited;
 use threadline_seaorm::{Trail, enable};
 use time::OffsetDateTime;
@@ -166,4 +169,38 @@ async fn a_kernel_in_another_schema_is_found() {
     let now = OffsetDateTime::now_utc();
     assert_eq!(db.as_of::<authors::Model>(1, now).await.unwrap().name, "Ursula");
     assert_eq!(db.unaudited().as_of_in::<authors::Model>(&schema, 1, now).await.unwrap().name, "Ursula");
+}
+
+#[tokio::test]
+async fn a_table_is_read_as_it_was() {
+    let target = Target::new();
+    let db = target.audited(1);
+    target.database.execute("INSERT INTO authors (id, name) SELECT n, 'a' FROM generate_series(1, 600) AS n").unwrap();
+    let then = OffsetDateTime::now_utc();
+    target
+        .database
+        .execute("UPDATE authors SET id = id + 1000 WHERE id < 9; DELETE FROM authors WHERE id < 100")
+        .unwrap();
+    let rows: Vec<RowAsOf<authors::Model>> = db.table_as_of::<authors::Model>(then).try_collect().await.unwrap();
+    let ids: BTreeSet<i32> = rows.iter().map(|row| row.id).collect();
+    assert!(rows.len() == 600 && ids == (1..=600).collect() && rows.iter().all(|row| row.origin == Origin::Image));
+    let images: Vec<_> = db.stream(TableAsOf::new("public", "authors", then)).try_collect().await.unwrap();
+    assert_eq!(images.len(), 600);
+    // Dropped in the middle, it leaves no transaction on the pool's one connection.
+    for wanted in [0, 1, 501] {
+        {
+            let mut rows = std::pin::pin!(db.table_as_of::<authors::Model>(then));
+            for _ in 0..wanted {
+                rows.try_next().await.unwrap().unwrap();
+            }
+        }
+        db.unaudited().execute_unprepared("UPDATE authors SET name = 'b' WHERE id = 200").await.unwrap();
+    }
+    let open = "SELECT count(*)::text FROM pg_stat_activity WHERE state LIKE 'idle in transaction%' AND datname = current_database()";
+    assert_eq!(target.database.query_text(open).unwrap()[0][0].as_deref(), Some("0"));
+    let tx = db.begin(&user("44")).await.unwrap();
+    tx.execute_unprepared("DELETE FROM authors").await.unwrap();
+    let later = OffsetDateTime::now_utc() + time::Duration::hours(1);
+    let rows = tx.table_as_of::<authors::Model>(later).try_collect::<Vec<_>>().await.unwrap();
+    assert!(rows.is_empty(), "it sees its transaction");
 }

@@ -71,27 +71,41 @@ BEGIN
     FROM @schema@.table_entry(table_facts.table_schema, table_facts.table_name) AS e);
 END $body$;
 
--- The query that makes the image of the live row of a table whose key is $1 (jsonb), in the form in which capture stores
--- it; NULL when the table is not captured.
-CREATE FUNCTION @schema@.live_image_query(table_schema text, table_name text) RETURNS text
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $body$
+-- The expressions that make the image of a live row `r` of a table, in the form in which capture stores it, and what to read
+-- it from; NULL when the table is not captured.
+CREATE FUNCTION @schema@.live_source(table_schema text, table_name text) RETURNS TABLE (image_fields text, relation text, target regclass, key_columns text[])
+LANGUAGE plpgsql STABLE ROWS 1 SET search_path = pg_catalog, pg_temp AS $body$
 #variable_conflict use_column
 DECLARE
-    target regclass := to_regclass(format('%I.%I', live_image_query.table_schema, live_image_query.table_name));
+    target regclass := to_regclass(format('%I.%I', live_source.table_schema, live_source.table_name));
     entry @schema@.audited_tables;
-    image_fields text;
-    key_matches text;
 BEGIN
-    SELECT e.* INTO entry FROM @schema@.table_entry(live_image_query.table_schema, live_image_query.table_name) AS e;
+    SELECT e.* INTO entry FROM @schema@.table_entry(live_source.table_schema, live_source.table_name) AS e;
     IF target IS NULL OR entry.id IS NULL OR entry.disabled_at IS NOT NULL OR entry.key_columns = '{}' THEN
-        RETURN NULL;
+        RETURN;
     END IF;
     SELECT string_agg(format('%s AS %I', CASE WHEN entry.policy -> 'mask' ? c.name THEN format('%L::pg_catalog.text', entry.policy ->> 'mask_placeholder')
                                               ELSE @schema@.stored_expression(format('r.%I', c.name), @schema@.type_route(c.type_id)) END, c.name), ', ' ORDER BY c.name COLLATE "C")
     INTO image_fields FROM @schema@.table_columns(target) c WHERE NOT entry.policy -> 'exclude' ? c.name;
-    SELECT string_agg(format('r.%1$I = k.%1$I', key_column), ' AND ') INTO key_matches FROM unnest(entry.key_columns) AS key_column;
-    RETURN format('SELECT to_jsonb(i.*) FROM (SELECT %s FROM jsonb_populate_record(NULL::%s, $1) AS k JOIN %s%s AS r ON %s) AS i LIMIT 1',
-        image_fields, target, CASE WHEN (SELECT c.relkind FROM pg_class c WHERE c.oid = target) = 'p' THEN '' ELSE 'ONLY ' END, target, key_matches);
+    RETURN QUERY SELECT image_fields, CASE WHEN (SELECT c.relkind FROM pg_class c WHERE c.oid = target) = 'p' THEN '' ELSE 'ONLY ' END || target, target, entry.key_columns;
+END $body$;
+
+-- The query that makes the image of the live row of a table whose key is $1 (jsonb).
+CREATE FUNCTION @schema@.live_image_query(table_schema text, table_name text) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $body$
+BEGIN
+    RETURN (SELECT format('SELECT to_jsonb(i.*) FROM (SELECT %s FROM jsonb_populate_record(NULL::%s, $1) AS k JOIN %s AS r ON %s) AS i LIMIT 1',
+            s.image_fields, s.target, s.relation, (SELECT string_agg(format('r.%1$I = k.%1$I', key_column), ' AND ') FROM unnest(s.key_columns) AS key_column))
+        FROM @schema@.live_source(live_image_query.table_schema, live_image_query.table_name) AS s);
+END $body$;
+
+-- The query that makes the images of all live rows of a table, with their keys.
+CREATE FUNCTION @schema@.live_images_query(table_schema text, table_name text) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $body$
+BEGIN
+    RETURN (SELECT format('SELECT jsonb_build_object(%s), m.image FROM (SELECT to_jsonb(i.*) AS image FROM (SELECT %s FROM %s AS r) AS i) AS m',
+            (SELECT string_agg(format('%1$L, m.image -> %1$L', key_column), ', ') FROM unnest(s.key_columns) AS key_column), s.image_fields, s.relation)
+        FROM @schema@.live_source(live_images_query.table_schema, live_images_query.table_name) AS s);
 END $body$;
 
 -- Runs with the caller's rights: who may not read the table may not read its rows here. The settings are those capture
@@ -237,12 +251,21 @@ END $body$;
 --               updates in a row that keep no image are told as one, with the values from before the first
 --   live        when no change does: the row as it is now, which takes the right to read the table
 CREATE FUNCTION @schema@.row_evidence(table_schema text, table_name text, key jsonb, at timestamptz) RETURNS json
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' AS $body$
-#variable_conflict use_column
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $body$
 DECLARE
     entry @schema@.audited_tables := @schema@.table_entry(table_schema, table_name);
     wanted jsonb := CASE WHEN jsonb_typeof(key) = 'object' THEN key
         WHEN cardinality(entry.key_columns) = 1 THEN jsonb_build_object(entry.key_columns[1], key) END;
+BEGIN
+    RETURN @schema@.evidence_of(entry, table_schema, table_name, wanted, at, false, NULL, false, false);
+END $body$;
+
+-- The same of a key that is an object. With `live_known` the row as it is now is given in `live`; `untouched` says that no
+-- change has touched it since, and `nothing_before` that none had by then.
+CREATE FUNCTION @schema@.evidence_of(entry @schema@.audited_tables, table_schema text, table_name text, wanted jsonb, at timestamptz,
+    live_known boolean, live jsonb, untouched boolean, nothing_before boolean) RETURNS json
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' AS $body$
+DECLARE
     touch @schema@.audit_changes;
     departs boolean;
     arrives boolean;
@@ -260,11 +283,10 @@ DECLARE
     position_at timestamptz := at;
     position_id bigint := 9223372036854775807;
     batch_count bigint;
-    live jsonb;
     facts json;
 BEGIN
     IF entry.id IS NOT NULL AND wanted IS NOT NULL THEN
-        FOREACH most IN ARRAY ARRAY[1, 32] LOOP
+        FOREACH most IN ARRAY CASE WHEN nothing_before THEN '{}' ELSE ARRAY[1, 32] END LOOP
             before := '{}';
             newest := true;
             FOR touch IN SELECT c.* FROM @schema@.row_changes_before(entry.table_schema, entry.table_name, wanted, at, 9223372036854775807, most) AS c
@@ -288,7 +310,7 @@ BEGIN
         END LOOP;
 
         batch_count := 16;
-        WHILE NOT settled AND NOT stopped LOOP
+        WHILE NOT settled AND NOT stopped AND NOT untouched LOOP
             most := least(batch_count * 4, 1024);
             batch_count := 0;
             FOR touch IN SELECT c.* FROM @schema@.row_changes_after(entry.table_schema, entry.table_name, wanted, position_at, position_id, most) AS c
@@ -326,7 +348,9 @@ BEGIN
                 'changed_from', undone, 'withheld', false);
         END IF;
         IF NOT settled AND NOT stopped AND NOT arrived AND (cardinality(before) > 0 OR entry.enabled_at <= at) THEN
-            live := @schema@.live_image(row_evidence.table_schema, row_evidence.table_name, wanted);
+            IF NOT live_known THEN
+                live := @schema@.live_image(table_schema, table_name, wanted);
+            END IF;
             -- A key that only becomes the row's when it is converted, such as "7" for 7, is another one in the trail.
             IF wanted IS DISTINCT FROM (SELECT jsonb_object_agg(k, live -> k) FROM unnest(entry.key_columns) AS k) THEN
                 live := NULL;
@@ -334,8 +358,8 @@ BEGIN
         END IF;
     END IF;
 
-    IF live IS NULL AND NOT known THEN
-        facts := @schema@.table_facts(row_evidence.table_schema, row_evidence.table_name);
+    IF live IS NULL AND NOT known AND NOT live_known THEN
+        facts := @schema@.table_facts(table_schema, table_name);
     END IF;
     RETURN json_build_object('facts', facts, 'enabled_at', to_char(entry.enabled_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
         'before', array_to_json(before), 'after', array_to_json(after), 'live', live);
