@@ -10,7 +10,8 @@
 --
 -- One transaction in twenty names no actor. Of each of actor, correlation id, request id, job id and action
 -- name there are four that recur, called `hot` (a tenth of the transactions or more), `common` (1 in 50), `scarce`
--- (1 in 1,000) and `rare` (3 in all), beside those of everyday work. A transaction has two or three changes; the first
+-- (1 in 1,000) and `rare` (3 in all), beside those of everyday work. The actor `gone` did much in a month and a half, a year
+-- and a half ago, and nothing since. A transaction has two or three changes; the first
 -- thousand of a hundred thousand are one transaction.
 
 CREATE TABLE public.orders (id bigint PRIMARY KEY, status text, customer text, total numeric, note text);
@@ -90,7 +91,8 @@ INSERT INTO threadline.audit_transactions (id, xid, occurred_at, actor_ref, acti
 SELECT t.id, (1000 + t.id)::text::xid8, t.occurred_at,
     CASE WHEN t.id % 20 <> 5 THEN jsonb_build_object('type', 'user', 'id', CASE
         WHEN t.is_rare THEN 'rare' WHEN t.id % 1000 = 7 THEN 'scarce' WHEN t.id % 50 = 8 THEN 'common'
-        WHEN t.id % 4 = 1 THEN 'hot' ELSE 'user-' || t.id * 7919 % 20011 END) END,
+        WHEN t.id % 4 = 1 THEN 'hot' WHEN t.id % 3 = 1 AND t.id * 96 / {changes} BETWEEN 10 AND 11 THEN 'gone'
+        ELSE 'user-' || t.id * 7919 % 20011 END) END,
     -- Actions are made below, with these ids.
     CASE WHEN t.id % 5 IN (0, 1) OR t.is_rare THEN t.id END,
     CASE WHEN t.is_rare THEN 'rare' WHEN t.id % 1000 = 17 THEN 'scarce' WHEN t.id % 50 = 18 THEN 'common'

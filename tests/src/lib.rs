@@ -2,5 +2,4 @@
 
 pub mod book;
 pub mod json_schema;
-pub mod reads;
 pub mod replay;
