@@ -1,15 +1,12 @@
 //! Random questions, and the comparison of the answers with the history's.
 
-use std::cmp::Reverse;
-use std::collections::BTreeMap;
-
 use fastrand::Rng;
 use futures_util::TryStreamExt;
 use serde_json::Value;
 use threadline::sqlx::Trail;
 use threadline::{
-    ActionId, ActionStatus, ActorHistory, ActorRef, AsOf, ChangeDiff, ChangeOp, Correlation, CountChanges, Export,
-    Incident, Json, LinkedChange, RowAsOf, RowHistory, RowKey, Scope, TableAsOf, Timeline, TransactionId,
+    ActionId, ActionStatus, ActorRef, AsOf, ChangeOp, CountChanges, Export, Json, LinkedChange, RowAsOf, RowHistory,
+    RowKey, Scope, TableAsOf, Timeline, TransactionId,
 };
 use time::{Duration, OffsetDateTime};
 
@@ -179,8 +176,15 @@ fn ids(entries: &[LinkedChange]) -> Vec<i64> {
 }
 
 impl World {
+    /// The same, perhaps between two instants, perhaps in a scope.
+    pub(crate) fn bounded(&mut self, mut wanted: Wanted) -> Wanted {
+        let other = Wanted::random(self);
+        (wanted.since, wanted.until, wanted.scope) = (other.since, other.until, other.scope);
+        wanted
+    }
+
     /// Instants at which something happened, and right before and after.
-    fn instants(&self) -> Vec<OffsetDateTime> {
+    pub(crate) fn instants(&self) -> Vec<OffsetDateTime> {
         let at = |entry: &LinkedChange| entry.change.captured_at;
         self.history
             .entries
@@ -247,9 +251,22 @@ impl World {
     pub(crate) async fn ask_row_history(&mut self) {
         let table = &WORLD[self.random.usize(..WORLD.len())];
         let key = a_key(&mut self.random, table.name);
-        let wanted = Wanted { tables: vec![(table.schema, table.name)], key: Some(key.clone()), ..Wanted::default() };
+        let wanted = self.bounded(Wanted {
+            tables: vec![(table.schema, table.name)],
+            key: Some(key.clone()),
+            ..Wanted::default()
+        });
         let expected = self.history.matching(&wanted);
-        let history = RowHistory::new(table.schema, table.name, key);
+        let mut history = RowHistory::new(table.schema, table.name, key);
+        if let Some(at) = wanted.since {
+            history = history.since(at);
+        }
+        if let Some(at) = wanted.until {
+            history = history.until(at);
+        }
+        if let Some(scope) = &wanted.scope {
+            history = history.scope(&scope.scope());
+        }
         let mut found = Vec::new();
         let mut cursor = None;
         loop {
@@ -265,9 +282,9 @@ impl World {
                 break;
             }
         }
-        assert_eq!(found, expected);
+        assert_eq!(found, expected, "{wanted:?}");
         let streamed: Vec<LinkedChange> = self.db.stream(history).try_collect().await.unwrap();
-        assert_eq!(streamed, expected);
+        assert_eq!(streamed, expected, "{wanted:?}");
     }
 
     /// Every key of a table at some instant.
@@ -332,67 +349,6 @@ impl World {
                 assert!(is_unsure && error.as_core().unwrap().is_image_unavailable(), "{table:?} at {at}: {error:?}");
             }
         }
-    }
-
-    /// What an actor did, what a transaction was, what belongs to a correlation id.
-    pub(crate) async fn ask_bundles(&mut self) {
-        let actor = self.random.choice(actors()).unwrap();
-        let wanted = Wanted { actor: Some(actor.clone()), ..Wanted::default() };
-        let mut expected: BTreeMap<Reverse<i64>, _> = BTreeMap::new();
-        for entry in self.history.matching(&wanted) {
-            let transaction = entry.transaction.unwrap();
-            expected.insert(Reverse(transaction.id.get()), (transaction, entry.action));
-        }
-        let mut found = Vec::new();
-        let mut page = self.db.actor_history(&ActorHistory::of(actor.as_ref()).limit(2)).await.unwrap();
-        loop {
-            found.extend(page.entries.into_iter().map(|entry| (entry.transaction, entry.action)));
-            let Some(cursor) = page.next else { break };
-            page = self.db.actor_history(&ActorHistory::of(actor.as_ref()).limit(2).cursor(cursor)).await.unwrap();
-        }
-        assert_eq!(found, expected.into_values().collect::<Vec<_>>());
-
-        let id = TransactionId(self.random.i64(1..60));
-        let scope =
-            self.random.choice([None, Some(Bounds::Meta(TENANTS[0])), Some(Bounds::Field(TENANTS[0]))]).unwrap();
-        let wanted = Wanted { transaction: Some(id.get()), scope: scope.clone(), ..Wanted::default() };
-        let expected = self.history.matching(&wanted);
-        let mut incident = Incident::of(id);
-        let mut lookup = threadline::TransactionLookup::new(id);
-        if let Some(scope) = &scope {
-            (incident, lookup) = (incident.scope(&scope.scope()), lookup.scope(&scope.scope()));
-        }
-        match (self.db.incident(&incident).await, self.db.run(&lookup).await) {
-            (Ok(bundle), Ok(found)) => {
-                assert_eq!(bundle.transaction, expected[0].transaction);
-                assert_eq!((Some(found.transaction), &found.action), (bundle.transaction, &expected[0].action));
-                assert_eq!(bundle.action, expected[0].action);
-                assert_eq!(bundle.changes.len(), expected.len());
-                for (change, expected) in bundle.changes.iter().zip(&expected) {
-                    assert_eq!(change.change, expected.change);
-                    assert_eq!(change.diff, ChangeDiff::of(&expected.change));
-                }
-            }
-            (Err(one), Err(other)) => {
-                assert!(
-                    one.as_core().unwrap().is_not_found() && other.as_core().unwrap().is_not_found(),
-                    "{one} {other}"
-                );
-                assert!(expected.is_empty(), "{wanted:?}");
-            }
-            (one, other) => panic!("{wanted:?}: {one:?} {other:?}"),
-        }
-
-        let id = an_id(&mut self.random, "c");
-        let wanted = Wanted { correlation_id: Some(id.clone()), ..Wanted::default() };
-        let bundle = self.db.correlation(&Correlation::of(&id)).await.unwrap();
-        assert_eq!(bundle.changes.entries, self.history.matching(&wanted));
-        let sql = format!(
-            "SELECT id::text FROM threadline.audit_actions WHERE correlation_id = '{id}' ORDER BY recorded_at DESC, id DESC"
-        );
-        let actions: Vec<String> =
-            self.database.query_text(&sql).unwrap().into_iter().map(|row| row[0].clone().unwrap()).collect();
-        assert_eq!(bundle.actions.iter().map(|action| action.id.to_string()).collect::<Vec<_>>(), actions);
     }
 
     /// A question about what is not there is an error, whatever else it asks.

@@ -34,7 +34,11 @@ async fn every_read_agrees_with_a_plain_history() {
                 world.ask_table_as_of().await;
             }
             world.ask_row_history().await;
-            world.ask_bundles().await;
+            for _ in 0..3 {
+                world.ask_actor_history().await;
+                world.ask_incident().await;
+                world.ask_correlation().await;
+            }
         }
         world.ask_wrong_questions().await;
     }
