@@ -37,6 +37,7 @@ mod security_lint;
 mod security_names;
 mod security_rights;
 mod security_search_path;
+mod types_bytes;
 mod types_keys;
 mod types_round_trip;
 mod types_settings;

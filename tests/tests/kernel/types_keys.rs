@@ -1,7 +1,7 @@
 //! Keys of every type: found again by their hash, whatever the session that wrote or reads them.
 
 use crate::session::Session;
-use crate::support::{changes, database_with, records};
+use crate::support::{database_with, records};
 use crate::type_values::{BUILT_IN, OBJECTS, USER_MADE};
 
 #[test]
@@ -90,23 +90,5 @@ fn a_key_keeps_the_json_types_of_its_columns() {
         &[
             r#"insert t {"b": true, "d": "2024-02-29", "i": 1, "n": 1.50, "t": "1", "u": "00000000-0000-0000-0000-000000000001"} after {"b": true, "d": "2024-02-29", "i": 1, "n": 1.50, "t": "1", "u": "00000000-0000-0000-0000-000000000001"}"#,
         ],
-    );
-}
-
-#[test]
-fn a_byte_that_is_no_character_does_not_break_the_trail() {
-    // Before version 16, "char" writes a byte outside ASCII as it is, which is no text.
-    let (_database, mut session) = database_with(
-        r#"CREATE TABLE t (id int PRIMARY KEY, c "char", cs "char"[]); SELECT threadline.enable_capture('t')"#,
-    );
-    session.run(r#"INSERT INTO t VALUES (1, 'é', ARRAY['é', 'a']::"char"[]); UPDATE t SET c = 'u'; DELETE FROM t"#);
-    // The session checks that what it reads is UTF-8.
-    assert_eq!(changes(&mut session).len(), 3);
-    // So does a dump that is read back.
-    session.run("CREATE TEMP TABLE copy (line jsonb); INSERT INTO copy SELECT (data_after::text)::jsonb FROM threadline.audit_changes WHERE data_after IS NOT NULL");
-    assert_eq!(
-        session
-            .value("SELECT count(*) FROM copy WHERE convert_from(convert_to(line::text, 'UTF8'), 'UTF8') IS NOT NULL"),
-        "2"
     );
 }

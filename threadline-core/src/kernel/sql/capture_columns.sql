@@ -60,7 +60,23 @@ BEGIN
     RETURN base;
 END $body$;
 
--- How a type travels: json and jsonb by name, 'float', 'native' (to_jsonb is built in and exact), else 'text'.
+-- Whether the text of a value may be no text: before version 15, "char" writes a byte outside ASCII as it is. What is made
+-- of it does so too; a composite type may get such a field later.
+CREATE FUNCTION @schema@.may_hold_bytes(type_id oid) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $body$
+    SELECT current_setting('server_version_num')::integer < 150000 AND EXISTS (
+        WITH RECURSIVE parts (part) AS (
+            SELECT type_id
+            UNION
+            SELECT inner_part FROM parts JOIN pg_type t ON t.oid = parts.part
+            LEFT JOIN pg_range r ON r.rngtypid = t.oid OR r.rngmultitypid = t.oid
+            CROSS JOIN LATERAL unnest(ARRAY[t.typbasetype, CASE WHEN t.typcategory = 'A' THEN t.typelem END, r.rngsubtype]) AS inner_part
+        )
+        SELECT FROM parts JOIN pg_type t ON t.oid = parts.part WHERE t.oid = '"char"'::regtype OR t.typtype = 'c')
+$body$;
+
+-- How a type travels: json and jsonb by name, 'float', 'native' (to_jsonb is built in and exact), 'byte' and 'checked text'
+-- (see may_hold_bytes), else 'text'.
 CREATE FUNCTION @schema@.type_route(type_id oid) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $body$
 DECLARE
@@ -69,7 +85,7 @@ DECLARE
 BEGIN
     SELECT * INTO base FROM pg_type WHERE oid = @schema@.base_type(type_id);
     IF base.typnamespace IS DISTINCT FROM 'pg_catalog'::regnamespace OR base.typtype NOT IN ('b', 'r', 'm') THEN
-        RETURN 'text';
+        RETURN CASE WHEN @schema@.may_hold_bytes(base.oid) THEN 'checked text' ELSE 'text' END;
     END IF;
     IF base.oid IN ('json'::regtype, 'jsonb'::regtype) THEN
         RETURN base.typname;
@@ -77,7 +93,10 @@ BEGIN
     IF base.oid IN ('float4'::regtype, 'float8'::regtype) THEN
         RETURN 'float';
     END IF;
-    IF base.oid IN ('int2vector'::regtype, 'oidvector'::regtype, '"char"'::regtype) THEN
+    IF base.oid = '"char"'::regtype THEN
+        RETURN CASE WHEN @schema@.may_hold_bytes(base.oid) THEN 'byte' ELSE 'text' END;
+    END IF;
+    IF base.oid IN ('int2vector'::regtype, 'oidvector'::regtype) THEN
         RETURN 'text';
     END IF;
     IF base.typcategory = 'A' THEN
@@ -86,6 +105,7 @@ BEGIN
             WHEN element.oid IN ('float4'::regtype, 'float8'::regtype) THEN 'float array'
             WHEN element.typnamespace = 'pg_catalog'::regnamespace AND element.typtype IN ('b', 'r', 'm') AND element.typcategory <> 'A'
                  AND element.oid NOT IN ('json'::regtype, 'jsonb'::regtype, '"char"'::regtype) THEN 'native'
+            WHEN @schema@.may_hold_bytes(base.oid) THEN 'checked text'
             ELSE 'text' END;
     END IF;
     RETURN 'native';
@@ -224,6 +244,24 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $body$
     SELECT format('%I.%I', n.nspname, t.typname) FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE t.oid = type_id
 $body$;
 
+-- Text that is valid in the encoding of the database, as it is; anything else with each byte outside ASCII as a backslash
+-- and three octal digits, and each backslash twice.
+CREATE FUNCTION @schema@.checked_text(value text) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $body$
+BEGIN
+    PERFORM convert_to(value, getdatabaseencoding());
+    RETURN value;
+EXCEPTION WHEN character_not_in_repertoire THEN
+    -- No literal with a backslash: what it is depends on a setting.
+    RETURN encode(decode(replace(value, chr(92), repeat(chr(92), 2)), 'escape'), 'escape');
+END $body$;
+
+-- A byte as it is stored in place of a character, and back.
+CREATE FUNCTION @schema@.byte_from_text(value text) RETURNS "char"
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $body$
+    SELECT CASE WHEN length(value) = 4 AND ascii(value) = 92 THEN ((get_byte(decode(value, 'escape'), 0) + 128) % 256 - 128)::"char" ELSE value::"char" END
+$body$;
+
 -- The SQL expression that turns the column `reference` into a value whose to_jsonb is what the trail stores.
 CREATE FUNCTION @schema@.stored_expression(reference text, route text) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $body$
@@ -239,6 +277,9 @@ BEGIN
         -- A JSON number has no negative zero.
         WHEN 'float' THEN format('CASE WHEN pg_catalog.format(''%%s'', %1$s) OPERATOR(pg_catalog.=) ''-0'' THEN pg_catalog.to_jsonb(''-0''::pg_catalog.text) ELSE pg_catalog.to_jsonb(%1$s) END', reference)
         WHEN 'float array' THEN format('CASE WHEN pg_catalog.format(''%%s'', %1$s) OPERATOR(pg_catalog.~) ''-0[,}]'' THEN pg_catalog.to_jsonb(pg_catalog.format(''%%s'', %1$s)) ELSE pg_catalog.to_jsonb(%1$s) END', reference)
+        -- As version 15 writes it. Compared by its bytes, which every version can.
+        WHEN 'byte' THEN format('CASE WHEN %1$s IS NOT DISTINCT FROM NULL THEN NULL WHEN (pg_catalog.format(''%%s'', %1$s) COLLATE pg_catalog."C") OPERATOR(pg_catalog.>) pg_catalog.chr(127) THEN pg_catalog.encode(pg_catalog.decode(pg_catalog.format(''%%s'', %1$s), ''escape''), ''escape'') ELSE pg_catalog.format(''%%s'', %1$s) END', reference)
+        WHEN 'checked text' THEN format('CASE WHEN %1$s IS NOT DISTINCT FROM NULL THEN NULL ELSE @schema@.checked_text(pg_catalog.format(''%%s'', %1$s)) END', reference)
         -- Not IS NULL: a composite of nulls is not null.
         ELSE format('CASE WHEN %s IS NOT DISTINCT FROM NULL THEN NULL ELSE pg_catalog.format(''%%s'', %s) END', reference, reference)
     END;

@@ -9,7 +9,8 @@ CREATE FUNCTION @schema@.stored_columns(target regclass, policy jsonb, by_name_o
 RETURNS TABLE (name text, type_id oid, masked boolean, excepted boolean, is_key boolean, route text)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $body$
     SELECT c.name, c.type_id, policy -> 'mask' ? c.name, policy -> 'except_columns' ? c.name, c.name = ANY (@schema@.key_columns(target)),
-        CASE WHEN by_name_only AND c.type_id >= 16384 THEN 'text' ELSE @schema@.type_route(c.type_id) END
+        CASE WHEN NOT (by_name_only AND c.type_id >= 16384) THEN @schema@.type_route(c.type_id)
+            WHEN @schema@.may_hold_bytes(c.type_id) THEN 'checked text' ELSE 'text' END
     FROM @schema@.table_columns(target) c
     WHERE NOT policy -> 'exclude' ? c.name
     ORDER BY octet_length(c.name), c.name COLLATE "C"

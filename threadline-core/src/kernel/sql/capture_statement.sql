@@ -60,9 +60,9 @@ BEGIN
         slot := CASE WHEN n = 1 THEN '' ELSE ', ' END;
         literal := quote_literal(col.name);
         stand_ins := stand_ins || slot || format('NULL::pg_catalog.%I AS %I',
-            CASE WHEN col.route = 'text' THEN 'text' ELSE (SELECT typname FROM pg_type WHERE oid = @schema@.base_type(col.type_id)) END, col.name);
+            CASE WHEN col.route IN ('text', 'checked text') THEN 'text' ELSE (SELECT typname FROM pg_type WHERE oid = @schema@.base_type(col.type_id)) END, col.name);
         reference := CASE WHEN op = 'delete' THEN old_prefix ELSE new_prefix END || quote_ident(col.name);
-        IF fresh AND NOT exact AND col.route <> 'text' THEN
+        IF fresh AND NOT exact AND col.route NOT IN ('text', 'checked text') THEN
             pinned := '@schema@.pin(%s, NULL::' || @schema@.type_name(col.type_id) || ')';
         ELSE
             pinned := '%s';

@@ -56,6 +56,8 @@ BEGIN
             WHEN NOT c.told THEN format('absent.%I', c.name)
             -- The exact text: jsonb would not keep it.
             WHEN c.route = 'json' THEN format('($1 ->> %L)::json', c.name)
+            -- Before version 15 the input function takes the backslash for the value.
+            WHEN c.route = 'byte' THEN format('@schema@.byte_from_text($1 ->> %L)', c.name)
             WHEN c.route = 'jsonb' THEN format('CASE WHEN jsonb_typeof($1 -> %1$L) = ''object'' AND $1 -> %1$L ? ''threadline.json'' THEN $1 -> %1$L -> ''threadline.json'' WHEN $1 -> %1$L <> ''null'' THEN $1 -> %1$L END', c.name)
             ELSE format('r.%I', c.name) END ORDER BY c.attnum),
         string_agg(format('%s AS %I', @schema@.stored_expression(format('r.%I', c.name), c.route), c.name), ', ') FILTER (WHERE c.told)

@@ -80,7 +80,8 @@ BEGIN
             'row_key', 'table_facts', 'row_changes_before', 'row_changes_after', 'row_evidence', 'evidence_of',
             'live_source', 'live_image_query', 'live_images_query', 'live_image', 'table_as_of_facts', 'open_rows_as_of', 'next_rows_as_of',
             'refuse_image', 'row_from_image', 'find_changes',
-            'table_columns', 'sees_row_type', 'base_type', 'type_route', 'type_name', 'stored_expression'])
+            'table_columns', 'sees_row_type', 'base_type', 'may_hold_bytes', 'type_route', 'type_name', 'checked_text', 'byte_from_text',
+            'stored_expression'])
     LOOP
         EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %I', entry.label, role_name);
     END LOOP;
