@@ -37,6 +37,7 @@
 
 mod account;
 mod blocking;
+mod captured;
 mod cluster;
 mod connection;
 mod database;
@@ -47,6 +48,7 @@ mod external;
 mod find;
 mod pgbouncer;
 mod pgbouncer_program;
+mod polls;
 mod programs;
 mod proxy;
 mod server;
@@ -64,9 +66,11 @@ mod elsewhere;
 #[cfg(not(unix))]
 use elsewhere::{watchdog, workdir};
 
+pub use captured::CAPTURED_TABLES;
 pub use database::Database;
 pub use error::{Error, Unavailable};
 pub use pgbouncer::{PgBouncer, PgBouncerOptions, PoolMode, PreparedStatements};
+pub use polls::{Sweep, dropped_after, until};
 pub use proxy::{Hold, Proxy};
 pub use server::{Options, Server, require_server};
 pub use standby::Standby;

@@ -1,9 +1,12 @@
 //! A connection in the middle: counts round trips, holds answers back, and can break just when COMMIT is on its way.
 
 use std::fmt;
+use std::future::Future;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Waker};
 
 use sqlx::postgres::PgConnectOptions;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -78,6 +81,17 @@ impl Proxy {
     /// No answer arrives until the value is dropped, so that what waits for one can be cancelled for certain.
     pub async fn hold(&self) -> Hold {
         Hold { _guard: Arc::clone(&self.shared.held).write_owned().await }
+    }
+
+    /// Polls `future` once, with every answer held back, and drops it.
+    ///
+    /// # Panics
+    ///
+    /// When it is through without an answer.
+    pub async fn cancel<F: Future>(&self, future: F) {
+        let _held = self.hold().await;
+        let is_pending = pin!(future).poll(&mut Context::from_waker(Waker::noop())).is_pending();
+        assert!(is_pending, "it was through although no answer arrived");
     }
 
     /// From now on a COMMIT reaches the server and its answer does not come back.

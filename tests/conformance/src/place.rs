@@ -1,24 +1,12 @@
 //! Where a case runs: a fresh database with captured tables, and a way to it.
 
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use threadline_core::{ActorRef, AuditContext, Schema, kernel};
-use threadline_testkit::{Database, Options, PgBouncer, Server, require_server};
+use threadline_testkit::{CAPTURED_TABLES, Database, Options, PgBouncer, Server, require_server};
 
 use crate::{Adapter, PoolOptions, Route};
-
-const TABLES: &str = r#"
-    CREATE TABLE posts (id bigint PRIMARY KEY, title text NOT NULL);
-    CREATE TABLE counters (id int PRIMARY KEY, n int NOT NULL);
-    INSERT INTO counters VALUES (1, 0), (2, 0);
-    CREATE TABLE comments (id bigint PRIMARY KEY, post_id bigint NOT NULL
-        REFERENCES posts DEFERRABLE INITIALLY DEFERRED);
-    CREATE TABLE payments (id bigint PRIMARY KEY, amount int NOT NULL);
-    CREATE TABLE plain (id bigint PRIMARY KEY);
-    SELECT threadline.enable_capture('posts', '{}'), threadline.enable_capture('counters', '{}'),
-        threadline.enable_capture('comments', '{}'), threadline.enable_capture('payments', '{"require_actor": true}');
-"#;
 
 /// A fresh database and the way to it. Cheap to clone; the database goes with the last clone.
 #[derive(Clone, Debug)]
@@ -51,8 +39,8 @@ impl Place {
 
     fn on(server: &Server, route: Route, pooler: Option<&PgBouncer>) -> Self {
         static SETUP: OnceLock<String> = OnceLock::new();
-        let setup =
-            SETUP.get_or_init(|| format!("BEGIN; {} COMMIT; {TABLES}", kernel::install_script(&Schema::default())));
+        let setup = SETUP
+            .get_or_init(|| format!("BEGIN; {} COMMIT; {CAPTURED_TABLES}", kernel::install_script(&Schema::default())));
         let database = server.database_from("conformance", setup).unwrap();
         let url = pooler.map_or_else(|| database.url().to_owned(), |pooler| pooler.url(database.name()));
         Self { route, url, database: Arc::new(database), own: None }
@@ -88,8 +76,7 @@ impl Place {
     /// The first value of each row, over a session of its own.
     #[must_use]
     pub fn column(&self, sql: &str) -> Vec<String> {
-        let rows = self.database.query_text(sql).unwrap();
-        rows.into_iter().map(|row| row.into_iter().next().flatten().unwrap_or_default()).collect()
+        self.database.column(sql)
     }
 
     /// The one value that a statement returns; empty for NULL.
@@ -107,18 +94,13 @@ impl Place {
     /// The captured changes in order, each as "table op key actor action", with - for what is absent.
     #[must_use]
     pub fn trail(&self) -> Vec<String> {
-        self.column(
-            "SELECT concat_ws(' ', c.table_name, c.op, c.table_pk ->> 'id',
-                coalesce(t.actor_ref ->> 'id', '-'), coalesce(a.name, '-'))
-            FROM threadline.audit_changes c JOIN threadline.audit_transactions t ON t.id = c.transaction_id
-            LEFT JOIN threadline.audit_actions a ON a.id = t.action_id ORDER BY c.captured_at, c.id",
-        )
+        self.database.trail()
     }
 
     /// The recorded actions in order, each as "name status actor".
     #[must_use]
     pub fn actions(&self) -> Vec<String> {
-        self.column("SELECT concat_ws(' ', name, status, actor_ref ->> 'id') FROM threadline.audit_actions ORDER BY id")
+        self.database.actions()
     }
 
     /// Asserts that nothing was written and nothing recorded.
@@ -129,18 +111,7 @@ impl Place {
 
     /// Waits until no session of this database is inside a transaction.
     pub async fn until_quiet(&self) {
-        let sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
-            AND pid <> pg_backend_pid() AND backend_type = 'client backend' AND xact_start IS NOT NULL";
-        until("every transaction to end", || self.value(sql) == "0").await;
-    }
-}
-
-/// Waits for a condition that something else brings about.
-pub async fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while !condition() {
-        assert!(Instant::now() < deadline, "waited too long for {what}");
-        tokio::time::sleep(Duration::from_millis(2)).await;
+        self.database.until_quiet().await;
     }
 }
 

@@ -2,6 +2,7 @@
 
 use threadline::sqlx::{BeginAudited, Error, attach};
 use threadline::{Action, AuditContext};
+use threadline_testkit::Sweep;
 
 use crate::support::{Target, actor, has_transaction, insert_post, on_both, run, user};
 
@@ -139,15 +140,15 @@ async fn a_scope_in_a_failed_transaction_never_turns_into_autocommit(target: Tar
 
 async fn cancelled_while_attaching_it_leaves_the_transaction_to_its_owner(target: Target) {
     let pool = target.pool(1);
-    for polls in 0..4 {
+    let mut sweep = Sweep::new(20, 1);
+    while let Some(round) = sweep.next_round() {
         let mut tx = pool.begin().await.unwrap();
-        insert_post(&mut tx, 100 + polls).await.unwrap();
-        let polls = usize::try_from(polls).unwrap();
-        drop(crate::support::dropped_after(polls, attach(&user("42"), &mut tx)).await);
+        insert_post(&mut tx, i64::try_from(round).unwrap()).await.unwrap();
+        drop(sweep.cancel(attach(&user("42"), &mut tx)).await);
         tx.commit().await.unwrap();
         let mut connection = pool.acquire().await.unwrap();
         assert_eq!(actor(&mut connection).await.unwrap(), "");
         assert!(!has_transaction(&mut connection).await);
     }
-    assert_eq!(target.count("posts"), 4);
+    assert_eq!(usize::try_from(target.count("posts")).unwrap(), sweep.rounds());
 }

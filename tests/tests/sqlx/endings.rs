@@ -5,9 +5,9 @@ use std::time::Duration;
 use sqlx::Connection;
 use threadline::Action;
 use threadline::sqlx::{BeginAudited, Error};
-use threadline_testkit::Proxy;
+use threadline_testkit::{Proxy, until};
 
-use crate::support::{Target, actor, cancelled, has_transaction, insert_post, on_both, run, text, until, user};
+use crate::support::{Target, actor, has_transaction, insert_post, on_both, run, text, user};
 
 on_both! {
     a_dropped_transaction_is_rolled_back,
@@ -126,7 +126,7 @@ async fn a_cancelled_statement_that_failed_is_found_out_at_the_end(target: Targe
     for ending in ["commit", "rollback", "drop"] {
         let mut tx = pool.begin_audited(&user("42")).await.unwrap();
         insert_post(&mut tx, 1).await.unwrap();
-        cancelled(&proxy, run(&mut tx, "SELECT 1 / 0")).await;
+        proxy.cancel(run(&mut tx, "SELECT 1 / 0")).await;
         match ending {
             "commit" => assert_eq!(tx.commit().await.unwrap_err().sqlstate().as_deref(), Some("22012")),
             "rollback" => tx.rollback().await.unwrap(),
@@ -190,7 +190,7 @@ async fn a_backend_terminated_during_commit_is_unknown(target: Target) {
     let backend = text(&mut tx, "SELECT pg_backend_pid()::text").await.unwrap().unwrap();
     let commit = tokio::spawn(tx.commit());
     let waiting = format!("SELECT wait_event FROM pg_stat_activity WHERE pid = {backend}");
-    until("COMMIT to linger", async || target.value(&waiting).as_deref() == Some("PgSleep")).await;
+    until("COMMIT to linger", || target.value(&waiting).as_deref() == Some("PgSleep")).await;
     target.rows(&format!("SELECT pg_terminate_backend({backend}, 5000)"));
     let error = commit.await.unwrap().unwrap_err();
     assert!(error.is_unknown_commit(), "{error:?}");

@@ -9,7 +9,7 @@ use threadline::{Action, ActionStatus};
 use threadline_testkit::Proxy;
 use tracing::{Event, Level, Metadata, Subscriber, field, span};
 
-use crate::support::{Target, cancelled, has_transaction, insert_post, on_both, run, text, user};
+use crate::support::{Target, has_transaction, insert_post, on_both, run, text, user};
 
 on_both! {
     an_error_in_the_closure_is_recorded_after_the_rollback,
@@ -72,7 +72,7 @@ async fn a_transaction_that_sqlx_gave_up_is_recorded(target: Target) {
     let error: Error = session
         .transaction(async |tx| {
             insert_post(tx, 1).await?;
-            cancelled(&proxy, tx.begin()).await;
+            proxy.cancel(tx.begin()).await;
             insert_post(tx, 2).await?;
             Ok(())
         })

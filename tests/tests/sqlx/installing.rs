@@ -2,8 +2,9 @@
 
 use threadline::sqlx::{Error, Trail, apply, enable, install, install_manifest, uninstall};
 use threadline::{AuditedTable, CapturePolicy, CreatePartitions, InstalledVersion, Manifest, Schema, kernel};
+use threadline_testkit::Sweep;
 
-use crate::support::{Target, dropped_after, has_transaction, insert_post, on_both, run, user};
+use crate::support::{Target, has_transaction, insert_post, on_both, run, user};
 
 on_both! {
     installing_twice_changes_nothing,
@@ -92,12 +93,13 @@ async fn a_table_is_enabled_alone(target: Target) {
 
 async fn cancelled_installations_leave_all_or_nothing(target: Target) {
     let (pool, schema) = (target.pool(1), Schema::new("second").unwrap());
-    for polls in (0..12).step_by(2) {
-        let done = dropped_after(polls, install(&pool, &schema)).await.map(Result::unwrap).is_some();
+    let mut sweep = Sweep::new(10, 2);
+    while sweep.next_round().is_some() {
+        let done = sweep.cancel(install(&pool, &schema)).await.map(Result::unwrap).is_some();
         assert!(!has_transaction(&mut pool.acquire().await.unwrap()).await);
         target.until_quiet().await;
         let version = pool.run_in(&schema, &InstalledVersion).await.unwrap();
-        assert!(version == Some(kernel::LATEST) || (version.is_none() && !done), "{version:?}");
+        assert!(version == Some(kernel::LATEST) || (version.is_none() && !done), "{version:?} {sweep}");
         target.database.execute("DROP SCHEMA IF EXISTS second CASCADE").unwrap();
     }
 }

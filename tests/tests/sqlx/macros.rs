@@ -2,8 +2,9 @@
 
 use threadline::sqlx::{AuditedPool, Error, attach, audited};
 use threadline::{Action, AuditContext, IsolationLevel, Schema};
+use threadline_testkit::Sweep;
 
-use crate::support::{Target, actor, dropped_after, has_transaction, insert_post, on_both, text, user};
+use crate::support::{Target, actor, has_transaction, insert_post, on_both, text, user};
 
 on_both! {
     the_action_covers_what_the_block_does,
@@ -158,15 +159,16 @@ async fn an_odd_schema_is_no_obstacle(target: Target) {
 
 async fn cancelled_blocks_leave_nothing_behind(target: Target) {
     let db = target.audited(1);
-    for polls in 0..12 {
-        let id = i64::try_from(polls).unwrap();
+    let mut sweep = Sweep::new(20, 5);
+    while let Some(round) = sweep.next_round() {
+        let id = i64::try_from(round).unwrap();
         let block = async {
             audited!(db, user("gone"), action = "post.published", |tx| insert_post(tx, id).await).await.unwrap();
         };
-        dropped_after(polls, block).await;
+        sweep.cancel(block).await;
         let mut connection = db.unaudited().acquire().await.unwrap();
-        assert_eq!(actor(&mut connection).await.unwrap(), "", "after {polls} polls");
-        assert!(!has_transaction(&mut connection).await, "after {polls} polls");
+        assert_eq!(actor(&mut connection).await.unwrap(), "", "{sweep}");
+        assert!(!has_transaction(&mut connection).await, "{sweep}");
     }
     target.until_quiet().await;
     assert_eq!(target.count("posts"), target.count("threadline.audit_actions"));

@@ -8,7 +8,7 @@ use sqlx::Connection;
 use threadline::sqlx::{BeginAudited, Error};
 use threadline::{Action, AuditContext};
 
-use crate::support::{Target, actor, cancelled, has_transaction, insert_post, on_both, run, user};
+use crate::support::{Target, actor, has_transaction, insert_post, on_both, run, user};
 
 on_both! {
     a_scope_inherits_the_context,
@@ -258,7 +258,7 @@ async fn a_scope_cancelled_while_it_opens_spares_the_transaction(target: Target)
     insert_post(&mut tx, 1).await.unwrap();
     for _ in 0..3 {
         let inner = user("inner");
-        cancelled(&proxy, tx.nested(Some(&inner), async |tx| insert_post(tx, 2).await)).await;
+        proxy.cancel(tx.nested(Some(&inner), async |tx| insert_post(tx, 2).await)).await;
     }
     assert_eq!(actor(&mut tx).await.unwrap(), "outer");
     insert_post(&mut tx, 3).await.unwrap();
@@ -273,10 +273,10 @@ async fn a_savepoint_of_sqlx_cancelled_while_it_opens_never_turns_into_autocommi
         let mut tx = pool.begin_audited(&user("outer")).await.unwrap();
         insert_post(&mut tx, 1).await.unwrap();
         if depth == 1 {
-            cancelled(&proxy, tx.begin()).await;
+            proxy.cancel(tx.begin()).await;
         } else {
             let scope = tx.nested(None, async |tx| {
-                cancelled(&proxy, tx.begin()).await;
+                proxy.cancel(tx.begin()).await;
                 insert_post(tx, 2).await
             });
             assert!(scope.await.is_err());
@@ -314,7 +314,7 @@ async fn the_same_without_threadline_does_turn_into_autocommit(target: Target) {
     let (pool, proxy) = target.held().await;
     let mut tx = pool.begin().await.unwrap();
     insert_post(&mut tx, 1).await.unwrap();
-    cancelled(&proxy, tx.begin()).await;
+    proxy.cancel(tx.begin()).await;
     insert_post(&mut tx, 2).await.unwrap();
     tx.rollback().await.unwrap();
     assert_eq!(target.trail(), ["posts insert 2 - -"]);

@@ -2,9 +2,10 @@
 
 use threadline::sqlx::{AuditedPool, BeginAudited, Error, Trail, attach};
 use threadline::{Action, AsOf, ChangeOp, CreatePartitions, InstalledVersion, RowHistory, Schema, Timeline, kernel};
+use threadline_testkit::Sweep;
 use time::OffsetDateTime;
 
-use crate::support::{Target, actor, dropped_after, has_transaction, insert_post, on_both, run, text, user};
+use crate::support::{Target, actor, has_transaction, insert_post, on_both, run, text, user};
 
 on_both! {
     every_handle_reads,
@@ -134,13 +135,19 @@ async fn the_kernel_is_looked_for_in_the_schema_of_the_pool(target: Target) {
 
 async fn cancelled_reads_leave_nothing_behind(target: Target) {
     let pool = target.pool(1);
-    for round in 0..60 {
-        drop(dropped_after(round % 20, pool.run(&InstalledVersion)).await);
+    let (mut pooled, mut alone) = (Sweep::new(60, 3), Sweep::new(60, 2));
+    while pooled.next_round().is_some() {
+        drop(pooled.cancel(pool.run(&InstalledVersion)).await);
         let mut connection = pool.acquire().await.unwrap();
-        assert!(!has_transaction(&mut connection).await, "round {round}");
-        drop(dropped_after(round % 20, connection.run(&InstalledVersion)).await);
-        assert!(!has_transaction(&mut connection).await, "round {round}, on a connection");
+        assert!(!has_transaction(&mut connection).await, "{pooled}");
         assert_eq!(actor(&mut connection).await.unwrap(), "");
     }
+    let mut connection = pool.acquire().await.unwrap();
+    while alone.next_round().is_some() {
+        drop(alone.cancel(connection.run(&InstalledVersion)).await);
+        assert!(!has_transaction(&mut connection).await, "{alone}");
+        assert_eq!(actor(&mut connection).await.unwrap(), "");
+    }
+    drop(connection);
     target.until_quiet().await;
 }

@@ -2,42 +2,20 @@
 //! transaction and nobody's actor, and the trail holds all of a transaction or none of it.
 
 use std::future::Future;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 
 use threadline_core::{Action, InstalledVersion};
+use threadline_testkit::Sweep;
 
 use crate::place::{assert_clean, user};
 use crate::script::{act, insert, once, sql};
 use crate::{Adapter, Call, Ending, Place, Step};
 
 const TRIES: usize = 400;
+/// Each way of each adapter waits for the server at least so often.
+const DEPTH: usize = 2;
 
-/// Drops a future after a number of polls, unless it is ready before.
-struct Cancellable<F> {
-    future: Pin<Box<F>>,
-    polls_left: usize,
-}
-
-impl<F: Future> Future for Cancellable<F> {
-    /// What it returned, if it did.
-    type Output = Option<F::Output>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.future.as_mut().poll(context) {
-            Poll::Ready(value) => Poll::Ready(Some(value)),
-            Poll::Pending if self.polls_left == 0 => Poll::Ready(None),
-            Poll::Pending => {
-                self.polls_left -= 1;
-                Poll::Pending
-            }
-        }
-    }
-}
-
-/// Tries `work` 400 times, each time with a number of its own: dropped after no poll, after one, after two .. until it is
-/// through before it can be dropped; then from the beginning. How many polls that takes depends on how busy the machine
-/// is: answers that arrive together need one.
+/// Tries `work` at least 400 times, each time with a number of its own: dropped after no poll, after one, after two .. until
+/// it is through before it can be dropped; then from the beginning.
 async fn cancel<A: Adapter, F: Future<Output = Result<(), crate::Failure>>>(
     place: &Place,
     connections: u32,
@@ -46,24 +24,13 @@ async fn cancel<A: Adapter, F: Future<Output = Result<(), crate::Failure>>>(
     let adapter: A = place.open(connections).await;
     // With the connection still to be made.
     work(adapter.clone(), 1_000_001).await.unwrap();
-    let (mut dropped, mut finished, mut polls_left) = (0, 0, 0);
-    for number in 1..=TRIES {
-        let future = Box::pin(work(adapter.clone(), i64::try_from(number).unwrap()));
-        let answer = Cancellable { future, polls_left }.await;
-        assert_clean(&adapter, &format!("after {polls_left} polls")).await;
-        match answer {
-            Some(answer) => {
-                answer.unwrap();
-                finished += 1;
-                polls_left = 0;
-            }
-            None => {
-                dropped += 1;
-                polls_left += 1;
-            }
-        }
+    let mut sweep = Sweep::new(TRIES, DEPTH);
+    while let Some(round) = sweep.next_round() {
+        let future = Box::pin(work(adapter.clone(), i64::try_from(round).unwrap() + 1));
+        let answer = sweep.cancel(future).await;
+        assert_clean(&adapter, &sweep.to_string()).await;
+        answer.transpose().unwrap();
     }
-    assert!(dropped >= TRIES / 4 && finished > 0, "{dropped} of {TRIES} were dropped, {finished} were through");
     place.until_quiet().await;
     assert_all_or_nothing(place);
 }

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use threadline_core::{Action, IsolationLevel};
+use threadline_testkit::until;
 use tokio::sync::Barrier;
 
-use crate::place::{assert_clean, until, user};
+use crate::place::{assert_clean, user};
 use crate::script::{Slot, act, insert, meanwhile, once, sql};
 use crate::{Adapter, Call, Kind, Place, Step};
 

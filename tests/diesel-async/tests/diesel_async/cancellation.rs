@@ -10,12 +10,12 @@ use diesel_async::{AsyncConnection, AsyncPgConnection};
 use threadline_core::{Action, AuditContext, InstalledVersion, RetryPolicy};
 use threadline_diesel::Error;
 use threadline_diesel::asynchronous::{AuditDsl, Trail, attach, begin};
+use threadline_testkit::Sweep;
 
-use crate::support::{Target, actor, cancelled, dropped_after, has_transaction, insert_post, run, user};
+use crate::support::{Target, actor, has_transaction, insert_post, run, user};
 
-/// More polls than any of these futures takes.
-const POLLS: usize = 24;
-const ROUNDS: usize = 20 * POLLS;
+/// At least.
+const ROUNDS: usize = 480;
 
 /// Where a connection comes from.
 enum Source {
@@ -111,25 +111,6 @@ on_each_source! {
     a_read,
 }
 
-/// How often a future was dropped, and how often it was faster.
-#[derive(Default)]
-struct Tally {
-    dropped: usize,
-    finished: usize,
-}
-
-impl Tally {
-    fn count<T>(&mut self, answer: Option<T>) -> Option<T> {
-        *if answer.is_some() { &mut self.finished } else { &mut self.dropped } += 1;
-        answer
-    }
-
-    /// Both happened, so the drops went all the way to the end.
-    fn check(&self) {
-        assert!(self.dropped >= ROUNDS / POLLS && self.finished > 0, "{} {}", self.dropped, self.finished);
-    }
-}
-
 /// Each round writes post `round` as the user `round`: every post has one change, of that actor.
 fn assert_all_or_nothing(target: &Target) {
     let posts = target.count("posts");
@@ -147,19 +128,18 @@ fn me(round: usize) -> AuditContext {
 }
 
 async fn begin_form(target: Target, mut source: Source) {
-    let mut tally = Tally::default();
-    for round in 0..ROUNDS {
+    let mut sweep = Sweep::new(ROUNDS, 1);
+    while let Some(round) = sweep.next_round() {
         let context = me(round);
-        borrowed!(&mut source, conn => drop(tally.count(dropped_after(round % 4, begin(&mut *conn, &context)).await)));
-        assert!(source.is_clean().await, "after {} polls", round % 4);
+        borrowed!(&mut source, conn => drop(sweep.cancel(begin(&mut *conn, &context)).await));
+        assert!(source.is_clean().await, "{sweep}");
     }
-    tally.check();
     assert_eq!(target.trail(), [""; 0]);
 }
 
 async fn the_closure_form(target: Target, mut source: Source) {
-    let mut tally = Tally::default();
-    for round in 0..ROUNDS {
+    let mut sweep = Sweep::new(ROUNDS, 7);
+    while let Some(round) = sweep.next_round() {
         let context = me(round);
         borrowed!(&mut source, conn => {
             let work = conn.audited(&context, async |conn| {
@@ -167,20 +147,19 @@ async fn the_closure_form(target: Target, mut source: Source) {
                 insert_post(conn, id(round)).await?;
                 Ok::<_, Error>(())
             });
-            tally.count(dropped_after(round % POLLS, work).await).map(Result::unwrap);
+            sweep.cancel(work).await.map(Result::unwrap);
         });
-        assert!(source.is_clean().await, "after {} polls", round % POLLS);
+        assert!(source.is_clean().await, "{sweep}");
         source.renew(&target).await;
     }
-    tally.check();
     target.until_quiet().await;
     assert_all_or_nothing(&target);
     assert_eq!(target.count("threadline.audit_actions"), target.count("posts"));
 }
 
 async fn the_retried_form(target: Target, mut source: Source) {
-    let mut tally = Tally::default();
-    for round in 0..ROUNDS {
+    let mut sweep = Sweep::new(ROUNDS, 10);
+    while let Some(round) = sweep.next_round() {
         let context = me(round);
         let policy = RetryPolicy::new().pause(std::time::Duration::from_micros(10));
         let first = AtomicBool::new(true);
@@ -192,25 +171,24 @@ async fn the_retried_form(target: Target, mut source: Source) {
                 }
                 Ok::<_, diesel::result::Error>(())
             });
-            tally.count(dropped_after(round % (2 * POLLS), work).await).map(Result::unwrap);
+            sweep.cancel(work).await.map(Result::unwrap);
         });
-        assert!(source.is_clean().await, "after {} polls", round % (2 * POLLS));
+        assert!(source.is_clean().await, "{sweep}");
         source.renew(&target).await;
     }
-    tally.check();
     target.until_quiet().await;
     assert_all_or_nothing(&target);
 }
 
 async fn record_action(target: Target, mut source: Source) {
-    let mut tally = Tally::default();
-    for round in 0..ROUNDS {
+    let mut sweep = Sweep::new(ROUNDS, 1);
+    while let Some(round) = sweep.next_round() {
         borrowed!(&mut source, conn => {
             let mut tx = conn.begin_audited(&me(round)).await.unwrap();
             insert_post(&mut tx, id(round)).await.unwrap();
             let action = Action::new("post.published");
-            let recorded = tally.count(dropped_after(round % 4, tx.record_action(&action)).await);
-            if recorded.is_some() || round % 2 == 0 {
+            let recorded = sweep.cancel(tx.record_action(&action)).await;
+            if recorded.is_some() || sweep.is_odd() {
                 // A statement that was cancelled is not undone: the transaction goes on.
                 tx.commit().await.unwrap();
             } else {
@@ -219,65 +197,64 @@ async fn record_action(target: Target, mut source: Source) {
         });
         assert!(source.is_clean().await);
     }
-    tally.check();
     target.until_quiet().await;
     assert_all_or_nothing(&target);
 }
 
 async fn commit(target: Target, mut source: Source) {
-    let mut tally = Tally::default();
-    for round in 0..ROUNDS {
+    let mut sweep = Sweep::new(ROUNDS, 2);
+    while let Some(round) = sweep.next_round() {
         borrowed!(&mut source, conn => {
             let mut tx = conn.begin_audited(&me(round)).await.unwrap();
             insert_post(&mut tx, id(round)).await.unwrap();
-            tally.count(dropped_after(round % 6, tx.commit()).await).map(Result::unwrap);
+            sweep.cancel(tx.commit()).await.map(Result::unwrap);
         });
-        assert!(source.is_clean().await, "after {} polls", round % 6);
+        assert!(source.is_clean().await, "{sweep}");
     }
-    tally.check();
     target.until_quiet().await;
     assert_all_or_nothing(&target);
 }
 
 async fn rollback(target: Target, mut source: Source) {
-    let mut tally = Tally::default();
-    for round in 0..ROUNDS {
+    let mut sweep = Sweep::new(ROUNDS, 1);
+    while let Some(round) = sweep.next_round() {
         borrowed!(&mut source, conn => {
             let mut tx = conn.begin_audited(&me(round)).await.unwrap();
             insert_post(&mut tx, id(round)).await.unwrap();
-            tally.count(dropped_after(round % 3, tx.rollback()).await).map(Result::unwrap);
+            sweep.cancel(tx.rollback()).await.map(Result::unwrap);
         });
         assert!(source.is_clean().await);
     }
-    tally.check();
     assert_eq!((target.count("posts"), target.trail().len()), (0, 0));
 }
 
 async fn a_nested_scope(target: Target, mut source: Source) {
-    let mut tally = Tally::default();
+    let mut sweep = Sweep::new(ROUNDS, 5);
     let mut refused = 0;
     let inner = user("inner");
-    for round in 0..ROUNDS {
+    while let Some(round) = sweep.next_round() {
         let (kept, went_on) = borrowed!(&mut source, conn => {
             let mut tx = conn.begin_audited(&me(round)).await.unwrap();
             insert_post(&mut tx, id(round)).await.unwrap();
-            let context = round.is_multiple_of(2).then_some(&inner);
+            // Both kinds take turns by pass: by round, each would be dropped after every other number of polls only.
+            let context = sweep.is_odd().then_some(&inner);
+            let nested = id(round) + if context.is_some() { 2_000_000 } else { 3_000_000 };
             let scope = tx.nested(context, async |conn| {
-                insert_post(conn, 10_000 + id(round)).await?;
+                insert_post(conn, nested).await?;
                 conn.record_action(&Action::new("nested")).await?;
                 Ok::<_, Error>(())
             });
-            let kept = tally.count(dropped_after(round / 2 % 12, scope).await).map(Result::unwrap).is_some();
+            let kept = sweep.cancel(scope).await.map(Result::unwrap).is_some();
             // The outer context is back, or the server refuses everything.
             let went_on = match actor(&mut tx).await {
                 Ok(actor) => {
                     assert_eq!(actor, round.to_string());
-                    insert_post(&mut tx, 20_000 + id(round)).await.unwrap();
+                    insert_post(&mut tx, 1_000_000 + id(round)).await.unwrap();
                     tx.commit().await.unwrap();
                     true
                 }
                 Err(_) => {
-                    assert!(insert_post(&mut tx, 20_000 + id(round)).await.is_err());
+                    assert!(insert_post(&mut tx, 1_000_000 + id(round)).await.is_err());
                     assert!(tx.commit().await.is_err());
                     refused += 1;
                     false
@@ -289,29 +266,30 @@ async fn a_nested_scope(target: Target, mut source: Source) {
         let expected = [went_on, kept, went_on].map(|there| if there { "1" } else { "0" }).concat();
         let sql = format!(
             "SELECT (SELECT count(*) FROM posts WHERE id = {round})::text
-            || (SELECT count(*) FROM posts WHERE id = 10000 + {round}) || (SELECT count(*) FROM posts WHERE id = 20000 + {round})"
+            || (SELECT count(*) FROM posts WHERE id IN (2000000 + {round}, 3000000 + {round})) || (SELECT count(*) FROM posts WHERE id = 1000000 + {round})"
         );
         assert_eq!(target.value(&sql), Some(expected));
         assert!(source.is_clean().await);
     }
-    tally.check();
-    assert!(refused < ROUNDS / 4, "only a cancelled release of the savepoint may cost the transaction: {refused}");
+    assert!(
+        refused < sweep.rounds() / 2,
+        "only a cancelled release of the savepoint may cost the transaction: {refused}"
+    );
     let wrong = "threadline.audit_changes c JOIN threadline.audit_transactions t ON t.id = c.transaction_id
         WHERE t.actor_ref ->> 'id' <> CASE
-            WHEN (c.table_pk ->> 'id')::int BETWEEN 10000 AND 19999 AND (c.table_pk ->> 'id')::int % 2 = 0 THEN 'inner'
-            ELSE ((c.table_pk ->> 'id')::int % 10000)::text END";
+            WHEN (c.table_pk ->> 'id')::int BETWEEN 2000000 AND 2999999 THEN 'inner'
+            ELSE ((c.table_pk ->> 'id')::int % 1000000)::text END";
     assert_eq!(target.count(wrong), 0);
     assert_eq!(target.count("threadline.audit_changes"), target.count("posts"));
 }
 
 async fn attaching(target: Target, mut source: Source) {
-    let mut tally = Tally::default();
-    for round in 0..ROUNDS {
+    let mut sweep = Sweep::new(ROUNDS, 1);
+    while let Some(round) = sweep.next_round() {
         let context = me(round);
         borrowed!(&mut source, conn => {
             let work = AsyncConnection::transaction(&mut *conn, async |conn| {
-                let attached = dropped_after(round % 4, attach(&context, conn)).await.map(Result::unwrap);
-                let is_attached = tally.count(attached).is_some();
+                let is_attached = sweep.cancel(attach(&context, conn)).await.map(Result::unwrap).is_some();
                 if is_attached {
                     insert_post(conn, id(round)).await?;
                 }
@@ -321,35 +299,32 @@ async fn attaching(target: Target, mut source: Source) {
         });
         assert!(source.is_clean().await);
     }
-    tally.check();
     assert_all_or_nothing(&target);
 }
 
 async fn recording_a_failure(target: Target, mut source: Source) {
-    let mut tally = Tally::default();
-    for round in 0..ROUNDS {
+    let mut sweep = Sweep::new(ROUNDS, 4);
+    while let Some(round) = sweep.next_round() {
         let (context, action) = (me(round), Action::new("login"));
         borrowed!(&mut source, conn => {
             let recording = conn.record_failure(&context, &action);
-            tally.count(dropped_after(round % 12, recording).await).map(Result::unwrap);
+            sweep.cancel(recording).await.map(Result::unwrap);
         });
         assert!(source.is_clean().await);
     }
-    tally.check();
     target.until_quiet().await;
     let recorded = usize::try_from(target.count("threadline.audit_actions")).unwrap();
-    assert!(recorded >= tally.finished && recorded <= ROUNDS);
+    assert!(recorded >= sweep.finished() && recorded <= sweep.rounds());
 }
 
 async fn a_read(target: Target, mut source: Source) {
-    let mut tally = Tally::default();
-    for round in 0..ROUNDS {
+    let mut sweep = Sweep::new(ROUNDS, 5);
+    while sweep.next_round().is_some() {
         borrowed!(&mut source, conn => {
-            tally.count(dropped_after(round % POLLS, conn.run(&InstalledVersion)).await).map(Result::unwrap);
+            sweep.cancel(conn.run(&InstalledVersion)).await.map(Result::unwrap);
         });
-        assert!(source.is_clean().await, "after {} polls", round % POLLS);
+        assert!(source.is_clean().await, "{sweep}");
     }
-    tally.check();
     target.until_quiet().await;
 }
 
@@ -381,7 +356,7 @@ async fn the_same_check_finds_what_diesel_async_leaves_on_a_connection() {
     let actor_of_another = r#"SELECT set_config('threadline.actor_ref', '{"type":"user","id":"another"}', true)"#;
     let work = conn.transaction(async |conn| {
         run(conn, actor_of_another).await?;
-        cancelled(&proxy, run(conn, "SELECT 1")).await;
+        proxy.cancel(run(conn, "SELECT 1")).await;
         std::future::pending::<Result<(), diesel::result::Error>>().await
     });
     assert!(tokio::time::timeout(std::time::Duration::from_millis(200), work).await.is_err());

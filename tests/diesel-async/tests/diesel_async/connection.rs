@@ -5,8 +5,9 @@ use diesel_async::{AsyncConnection, RunQueryDsl, SaveChangesDsl};
 use threadline_core::AuditContext;
 use threadline_diesel::Error;
 use threadline_diesel::asynchronous::{AuditDsl, AuditedConnection};
+use threadline_testkit::Sweep;
 
-use crate::support::{Target, actor, dropped_after, has_transaction, insert_post, run, user};
+use crate::support::{Target, actor, has_transaction, insert_post, run, user};
 
 diesel::table! {
     posts (id) {
@@ -144,9 +145,10 @@ async fn a_transaction_costs_no_round_trip_more() {
 async fn a_cancelled_transaction_of_diesel_reaches_no_later_borrower_of_a_pool() {
     let target = Target::new();
     let pool = target.pool(1);
-    for polls in 0..40 {
+    let mut sweep = Sweep::new(60, 3);
+    while let Some(round) = sweep.next_round() {
         let mut conn = AuditedConnection::new(pool.get().await.unwrap(), &user("42")).unwrap();
-        drop(dropped_after(polls % 20, write(&mut conn, 10 * i64::try_from(polls).unwrap())).await);
+        drop(sweep.cancel(write(&mut conn, 10 * i64::try_from(round).unwrap())).await);
         drop(conn);
         let mut conn = pool.get().await.unwrap();
         assert_eq!(actor(&mut conn).await.unwrap(), "");

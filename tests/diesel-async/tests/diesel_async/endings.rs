@@ -8,8 +8,9 @@ use diesel_async::{AsyncConnection, AsyncPgConnection};
 use threadline_core::Action;
 use threadline_diesel::Error;
 use threadline_diesel::asynchronous::{AuditDsl, begin};
+use threadline_testkit::until;
 
-use crate::support::{Target, actor, cancelled, has_transaction, insert_post, run, text, until, user};
+use crate::support::{Target, actor, has_transaction, insert_post, run, text, user};
 
 #[tokio::test]
 async fn a_dropped_transaction_is_rolled_back_and_spares_the_connection() {
@@ -120,7 +121,7 @@ async fn a_cancelled_statement_that_failed_is_found_out_at_the_end() {
     for ending in ["commit", "rollback", "drop"] {
         let mut tx = conn.begin_audited(&user("42")).await.unwrap();
         insert_post(&mut tx, 1).await.unwrap();
-        cancelled(&proxy, run(&mut tx, "SELECT 1 / 0")).await;
+        proxy.cancel(run(&mut tx, "SELECT 1 / 0")).await;
         match ending {
             "commit" => assert!(tx.commit().await.unwrap_err().is_rolled_back()),
             "rollback" => tx.rollback().await.unwrap(),
@@ -187,7 +188,7 @@ async fn a_backend_terminated_during_commit_is_unknown() {
     let backend = text(&mut tx, "pg_backend_pid()").await.unwrap();
     let commit = tokio::spawn(tx.commit());
     let waiting = format!("SELECT wait_event FROM pg_stat_activity WHERE pid = {backend}");
-    until("COMMIT to linger", async || target.value(&waiting).as_deref() == Some("PgSleep")).await;
+    until("COMMIT to linger", || target.value(&waiting).as_deref() == Some("PgSleep")).await;
     target.rows(&format!("SELECT pg_terminate_backend({backend}, 5000)"));
     let error = commit.await.unwrap().unwrap_err();
     assert!(error.is_unknown_commit(), "{error:?}");
@@ -313,7 +314,7 @@ async fn a_savepoint_of_diesel_that_was_cancelled_is_not_committed() {
             std::future::pending::<Result<(), DieselError>>().await
         });
         match cancelled_in {
-            "its beginning" => cancelled(&proxy, scope).await,
+            "its beginning" => proxy.cancel(scope).await,
             _ => tokio::select! {
                 _ = was_entered => {}
                 _ = scope => unreachable!(),

@@ -3,8 +3,9 @@
 use threadline_core::{AuditedTable, CapturePolicy, CreatePartitions, InstalledVersion, Manifest, Schema, kernel};
 use threadline_diesel::Error;
 use threadline_diesel::asynchronous::{AuditDsl, Trail, apply, enable, install, install_manifest, uninstall};
+use threadline_testkit::Sweep;
 
-use crate::support::{Target, dropped_after, has_transaction, insert_post, run, user};
+use crate::support::{Target, has_transaction, insert_post, run, user};
 
 #[tokio::test]
 async fn installing_twice_changes_nothing() {
@@ -100,12 +101,13 @@ async fn a_table_is_enabled_alone() {
 async fn cancelled_installations_leave_all_or_nothing() {
     let target = Target::new();
     let (mut conn, schema) = (target.connect().await, Schema::new("second").unwrap());
-    for polls in (0..12).step_by(2) {
-        let done = dropped_after(polls, install(&mut conn, &schema)).await.map(Result::unwrap).is_some();
+    let mut sweep = Sweep::new(10, 1);
+    while sweep.next_round().is_some() {
+        let done = sweep.cancel(install(&mut conn, &schema)).await.map(Result::unwrap).is_some();
         assert!(!has_transaction(&mut conn).await);
         target.until_quiet().await;
         let version = conn.run_in(&schema, &InstalledVersion).await.unwrap();
-        assert!(version == Some(kernel::LATEST) || (version.is_none() && !done), "{version:?}");
+        assert!(version == Some(kernel::LATEST) || (version.is_none() && !done), "{version:?} {sweep}");
         target.set_up("DROP SCHEMA IF EXISTS second CASCADE");
     }
 }

@@ -10,7 +10,7 @@ use threadline_core::{Action, AuditContext};
 use threadline_diesel::Error;
 use threadline_diesel::asynchronous::AuditDsl;
 
-use crate::support::{Target, actor, cancelled, has_transaction, insert_post, run, user};
+use crate::support::{Target, actor, has_transaction, insert_post, run, user};
 
 #[tokio::test]
 async fn a_scope_inherits_the_context() {
@@ -166,7 +166,7 @@ async fn a_scope_cancelled_while_it_opens_spares_the_transaction() {
     insert_post(&mut tx, 1).await.unwrap();
     for _ in 0..3 {
         let inner = user("inner");
-        cancelled(&proxy, tx.nested(Some(&inner), async |conn| insert_post(conn, 2).await)).await;
+        proxy.cancel(tx.nested(Some(&inner), async |conn| insert_post(conn, 2).await)).await;
     }
     assert_eq!(actor(&mut tx).await.unwrap(), "outer");
     insert_post(&mut tx, 3).await.unwrap();

@@ -11,9 +11,10 @@ use threadline_core::{
 };
 use threadline_diesel::Error;
 use threadline_diesel::asynchronous::{AuditDsl, Trail, attach, install};
+use threadline_testkit::Sweep;
 use time::OffsetDateTime;
 
-use crate::support::{Target, dropped_after, has_transaction, insert_post, run, text, user};
+use crate::support::{Target, has_transaction, insert_post, run, text, user};
 
 #[tokio::test]
 async fn every_handle_reads() {
@@ -205,14 +206,15 @@ async fn a_stream_dropped_half_way_leaves_nothing() {
     })
     .await
     .unwrap();
-    for polls in 0..40 {
+    let mut sweep = Sweep::new(60, 3);
+    while sweep.next_round().is_some() {
         let two = async {
             let mut changes = std::pin::pin!(conn.stream(Timeline::new().table("posts")));
             changes.try_next().await.unwrap();
             changes.try_next().await.unwrap();
         };
-        dropped_after(polls % 20, two).await;
-        assert!(!has_transaction(&mut conn).await, "after {} polls", polls % 20);
+        sweep.cancel(two).await;
+        assert!(!has_transaction(&mut conn).await, "{sweep}");
     }
     // Several at once in one transaction.
     conn.transaction(async |conn| {

@@ -1,29 +1,14 @@
 //! What the tests share: a database with captured tables, and ways to it.
 
-use std::pin::Pin;
+use std::ops::Deref;
 use std::sync::OnceLock;
-use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
 
 use diesel::QueryResult;
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, bb8, deadpool};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
-use futures_util::FutureExt;
 use threadline_core::{ActorRef, AuditContext, Schema, kernel};
 use threadline_diesel::asynchronous::AuditDsl;
-use threadline_testkit::{Database, Proxy, require_server};
-
-const TABLES: &str = r#"
-    CREATE TABLE posts (id bigint PRIMARY KEY, title text NOT NULL);
-    CREATE TABLE counters (id int PRIMARY KEY, n int NOT NULL);
-    INSERT INTO counters VALUES (1, 0), (2, 0);
-    CREATE TABLE comments (id bigint PRIMARY KEY, post_id bigint NOT NULL
-        REFERENCES posts DEFERRABLE INITIALLY DEFERRED);
-    CREATE TABLE payments (id bigint PRIMARY KEY, amount int NOT NULL);
-    CREATE TABLE plain (id bigint PRIMARY KEY);
-    SELECT threadline.enable_capture('posts', '{}'), threadline.enable_capture('counters', '{}'),
-        threadline.enable_capture('comments', '{}'), threadline.enable_capture('payments', '{"require_actor": true}');
-"#;
+use threadline_testkit::{CAPTURED_TABLES, Database, Proxy, require_server};
 
 /// A fresh database and the ways to it.
 pub(crate) struct Target {
@@ -35,8 +20,8 @@ impl Target {
     pub(crate) fn new() -> Self {
         crate::failures::listen();
         static SETUP: OnceLock<String> = OnceLock::new();
-        let setup =
-            SETUP.get_or_init(|| format!("BEGIN; {} COMMIT; {TABLES}", kernel::install_script(&Schema::default())));
+        let setup = SETUP
+            .get_or_init(|| format!("BEGIN; {} COMMIT; {CAPTURED_TABLES}", kernel::install_script(&Schema::default())));
         let database = require_server().database_from("diesel-async", setup).unwrap();
         Self { url: database.url().to_owned(), database }
     }
@@ -67,49 +52,14 @@ impl Target {
         // Diesel's `execute` is there for every type.
         Database::execute(&self.database, sql).unwrap();
     }
-
-    /// Rows as text, over a session of their own.
-    pub(crate) fn rows(&self, sql: &str) -> Vec<Vec<Option<String>>> {
-        self.database.query_text(sql).unwrap()
-    }
-
-    pub(crate) fn value(&self, sql: &str) -> Option<String> {
-        self.rows(sql).into_iter().next().unwrap().into_iter().next().unwrap()
-    }
-
-    pub(crate) fn count(&self, table: &str) -> i64 {
-        self.value(&format!("SELECT count(*) FROM {table}")).unwrap().parse().unwrap()
-    }
-
-    /// The captured changes in order, each as "table op key actor action", with - for what is absent.
-    pub(crate) fn trail(&self) -> Vec<String> {
-        let sql = "SELECT concat_ws(' ', c.table_name, c.op, c.table_pk ->> 'id',
-                coalesce(t.actor_ref ->> 'id', '-'), coalesce(a.name, '-'))
-            FROM threadline.audit_changes c JOIN threadline.audit_transactions t ON t.id = c.transaction_id
-            LEFT JOIN threadline.audit_actions a ON a.id = t.action_id ORDER BY c.captured_at, c.id";
-        self.rows(sql).into_iter().map(|row| row.into_iter().next().unwrap().unwrap()).collect()
-    }
-
-    /// The recorded actions in order, each as "name status actor".
-    pub(crate) fn actions(&self) -> Vec<String> {
-        let sql = "SELECT concat_ws(' ', name, status, actor_ref ->> 'id') FROM threadline.audit_actions ORDER BY id";
-        self.rows(sql).into_iter().map(|row| row.into_iter().next().unwrap().unwrap()).collect()
-    }
-
-    /// Waits until no session of this database is inside a transaction.
-    pub(crate) async fn until_quiet(&self) {
-        let sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
-            AND pid <> pg_backend_pid() AND backend_type = 'client backend' AND xact_start IS NOT NULL";
-        until("every transaction to end", async || self.value(sql).as_deref() == Some("0")).await;
-    }
 }
 
-/// Waits for a condition that something else brings about.
-pub(crate) async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !condition().await {
-        assert!(Instant::now() < deadline, "waited too long for {what}");
-        tokio::time::sleep(Duration::from_millis(2)).await;
+/// What is in the database, seen from outside.
+impl Deref for Target {
+    type Target = Database;
+
+    fn deref(&self) -> &Database {
+        &self.database
     }
 }
 
@@ -148,35 +98,4 @@ pub(crate) async fn actor<C: AuditDsl>(conn: &mut C) -> QueryResult<String> {
 pub(crate) async fn has_transaction<C: AuditDsl>(conn: &mut C) -> bool {
     run(conn, "SELECT set_config('test.probe', 'open', true)").await.unwrap();
     text(conn, "current_setting('test.probe', true)").await.unwrap() == "open"
-}
-
-/// Polls `future` once, with every answer held back, and drops it.
-pub(crate) async fn cancelled<F: Future>(proxy: &Proxy, future: F) {
-    let _held = proxy.hold().await;
-    assert!(future.now_or_never().is_none());
-}
-
-/// Polls `future` at most `polls + 1` times, each time because it was woken, then drops it: `None`.
-pub(crate) async fn dropped_after<F: Future>(polls: usize, future: F) -> Option<F::Output> {
-    Cancellable { future: Box::pin(future), polls_left: polls }.await
-}
-
-struct Cancellable<F> {
-    future: Pin<Box<F>>,
-    polls_left: usize,
-}
-
-impl<F: Future> Future for Cancellable<F> {
-    type Output = Option<F::Output>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.future.as_mut().poll(context) {
-            Poll::Ready(value) => Poll::Ready(Some(value)),
-            Poll::Pending if self.polls_left == 0 => Poll::Ready(None),
-            Poll::Pending => {
-                self.polls_left -= 1;
-                Poll::Pending
-            }
-        }
-    }
 }

@@ -1,5 +1,6 @@
 //! What the tests share: a database with captured tables, reached directly or through a pooler.
 
+use std::ops::Deref;
 use std::sync::OnceLock;
 
 use diesel::connection::{CacheSize, LoadConnection};
@@ -8,7 +9,7 @@ use diesel::prelude::*;
 use diesel::r2d2::{self, ConnectionManager, CustomizeConnection, Pool};
 use diesel::sql_types::{Nullable, Text};
 use threadline_core::{ActorRef, AuditContext, Schema, kernel};
-use threadline_testkit::{Database, PgBouncer, PgBouncerOptions, Proxy, require_server};
+use threadline_testkit::{CAPTURED_TABLES, Database, PgBouncer, PgBouncerOptions, Proxy, require_server};
 
 diesel::table! {
     posts (id) {
@@ -41,18 +42,6 @@ macro_rules! on_both {
     };
 }
 pub(crate) use on_both;
-
-const TABLES: &str = r#"
-    CREATE TABLE posts (id bigint PRIMARY KEY, title text NOT NULL);
-    CREATE TABLE counters (id int PRIMARY KEY, n int NOT NULL);
-    INSERT INTO counters VALUES (1, 0), (2, 0);
-    CREATE TABLE comments (id bigint PRIMARY KEY, post_id bigint NOT NULL
-        REFERENCES posts DEFERRABLE INITIALLY DEFERRED);
-    CREATE TABLE payments (id bigint PRIMARY KEY, amount int NOT NULL);
-    SELECT threadline.enable_capture('posts', '{}'), threadline.enable_capture('counters', '{}'),
-        threadline.enable_capture('comments', '{}'),
-        threadline.enable_capture('payments', '{"require_actor": true}');
-"#;
 
 /// A fresh database and the way to it.
 pub(crate) struct Target {
@@ -109,33 +98,14 @@ impl Target {
         let proxy = runtime.block_on(Proxy::before(&self.url)).unwrap();
         (self.connect_to(proxy.url()), proxy, runtime)
     }
+}
 
-    /// Rows as text, over a session of their own that is not pooled.
-    pub(crate) fn rows(&self, sql: &str) -> Vec<Vec<Option<String>>> {
-        self.database.query_text(sql).unwrap()
-    }
+/// What is in the database, seen from outside.
+impl Deref for Target {
+    type Target = Database;
 
-    pub(crate) fn value(&self, sql: &str) -> Option<String> {
-        self.rows(sql).into_iter().next().unwrap().into_iter().next().unwrap()
-    }
-
-    pub(crate) fn count(&self, table: &str) -> i64 {
-        self.value(&format!("SELECT count(*) FROM {table}")).unwrap().parse().unwrap()
-    }
-
-    /// The captured changes in order, each as "table op key actor action", with - for what is absent.
-    pub(crate) fn trail(&self) -> Vec<String> {
-        let sql = "SELECT concat_ws(' ', c.table_name, c.op, c.table_pk ->> 'id',
-                coalesce(t.actor_ref ->> 'id', '-'), coalesce(a.name, '-'))
-            FROM threadline.audit_changes c JOIN threadline.audit_transactions t ON t.id = c.transaction_id
-            LEFT JOIN threadline.audit_actions a ON a.id = t.action_id ORDER BY c.captured_at, c.id";
-        self.rows(sql).into_iter().map(|row| row.into_iter().next().unwrap().unwrap()).collect()
-    }
-
-    /// The recorded actions in order, each as "name status actor".
-    pub(crate) fn actions(&self) -> Vec<String> {
-        let sql = "SELECT concat_ws(' ', name, status, actor_ref ->> 'id') FROM threadline.audit_actions ORDER BY id";
-        self.rows(sql).into_iter().map(|row| row.into_iter().next().unwrap().unwrap()).collect()
+    fn deref(&self) -> &Database {
+        &self.database
     }
 }
 
@@ -154,7 +124,8 @@ impl CustomizeConnection<PgConnection, r2d2::Error> for Customizer {
 fn captured() -> Database {
     crate::failures::listen();
     static SETUP: OnceLock<String> = OnceLock::new();
-    let setup = SETUP.get_or_init(|| format!("BEGIN; {} COMMIT; {TABLES}", kernel::install_script(&Schema::default())));
+    let setup = SETUP
+        .get_or_init(|| format!("BEGIN; {} COMMIT; {CAPTURED_TABLES}", kernel::install_script(&Schema::default())));
     require_server().database_from("diesel", setup).unwrap()
 }
 

@@ -2,7 +2,8 @@
 
 use sea_orm::{ConnectionTrait, DatabaseExecutor, DatabaseTransaction, DbErr, TransactionTrait};
 use threadline_core::{Action, AuditContext};
-use threadline_seaorm::{Error, attach};
+use threadline_seaorm::{Error, attach, audited};
+use threadline_testkit::Sweep;
 
 use crate::entity::{articles, authors};
 use crate::support::{Target, insert_post, is_clean, user};
@@ -51,6 +52,26 @@ async fn an_attached_transaction_records_actions_and_nests() {
             "posts insert 3 outer imported"
         ]
     );
+}
+
+#[tokio::test]
+async fn the_macro_takes_an_attached_transaction() {
+    let target = Target::new();
+    let tx = target.connection(1).begin().await.unwrap();
+    let audited = attach(&user("outer"), &tx).await.unwrap();
+    let (inner, kept) = (user("inner"), "posted");
+    let outcome = audited!(audited, inner, action = kept, |tx| insert_post(tx, 1).await).await.unwrap();
+    assert!(outcome.transaction_id.is_some());
+    let refused = audited!(audited, inner, action = "lost", |tx| {
+        insert_post(tx, 2).await?;
+        Err::<(), _>(DbErr::RecordNotUpdated)
+    });
+    assert!(refused.await.is_err());
+    insert_post(&audited, 3).await.unwrap();
+    audited.detach().await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(target.trail(), ["posts insert 1 inner posted", "posts insert 3 outer -"]);
+    assert_eq!(target.actions(), ["posted ok inner"]);
 }
 
 #[tokio::test]
@@ -151,12 +172,13 @@ async fn nothing_runs_through_it_after_seaorm_has_rolled_back() {
     let target = Target::new();
     let connection = target.connection(1);
     let mut refused = 0;
-    for round in 0..80_i64 {
+    let mut sweep = Sweep::new(80, 1);
+    while let Some(round) = sweep.next_round() {
+        let round = i64::try_from(round).unwrap();
         let tx = connection.begin().await.unwrap();
         let audited = attach(&user("42"), &tx).await.unwrap();
-        let scope = audited.nested(None, async |tx| insert_post(tx, 1000 + round).await);
-        let polls = usize::try_from(round % 8).unwrap();
-        drop(crate::support::dropped_after(polls, scope).await);
+        let scope = audited.nested(None, async |tx| insert_post(tx, 1_000_000 + round).await);
+        drop(sweep.cancel(scope).await);
         if let Err(error) = insert_post(&audited, round).await {
             let error = Error::from(error);
             assert!(error.is_rolled_back() || error.sqlstate().is_some(), "{error}");

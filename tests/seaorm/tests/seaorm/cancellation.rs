@@ -7,37 +7,13 @@ use std::time::Duration;
 use sea_orm::{ActiveValue::Set, ConnectionTrait, DatabaseConnection, DbErr, TransactionTrait};
 use threadline_core::{Action, AuditContext, InstalledVersion, RetryPolicy};
 use threadline_seaorm::{Error, Trail, attach};
+use threadline_testkit::{Sweep, dropped_after};
 
 use crate::entity::authors;
-use crate::support::{Target, dropped_after, insert_post, is_clean, user};
+use crate::support::{Target, insert_post, is_clean, user};
 
-/// More polls than any of these futures takes.
-const POLLS: usize = 40;
-const ROUNDS: usize = 10 * POLLS;
-
-/// How often a future was dropped, and how often it was faster.
-#[derive(Default)]
-struct Tally {
-    dropped: usize,
-    finished: usize,
-}
-
-impl Tally {
-    fn count<T>(&mut self, answer: Option<T>) -> Option<T> {
-        *if answer.is_some() { &mut self.finished } else { &mut self.dropped } += 1;
-        answer
-    }
-
-    /// Both happened, so the drops went all the way to the end.
-    fn check(&self) {
-        assert!(self.dropped > 0 && self.finished > 0, "{} {}", self.dropped, self.finished);
-    }
-
-    /// Whether there is to be another round. A server that answers at once leaves little to drop: then more of them.
-    fn goes_on(&self, round: usize) -> bool {
-        round < ROUNDS || (self.dropped < ROUNDS / POLLS && round < 20 * ROUNDS)
-    }
-}
+/// At least.
+const ROUNDS: usize = 400;
 
 /// Each round writes post `round` as the user `round`: every post has one change, of that actor.
 fn assert_all_or_nothing(target: &Target) {
@@ -59,13 +35,12 @@ fn me(round: usize) -> AuditContext {
 async fn begin() {
     let target = Target::new();
     let db = target.audited(1);
-    let mut tally = Tally::default();
-    for round in 0..ROUNDS {
+    let mut sweep = Sweep::new(ROUNDS, 1);
+    while let Some(round) = sweep.next_round() {
         let context = me(round);
-        drop(tally.count(dropped_after(round % POLLS, db.begin(&context)).await));
-        assert!(is_clean(db.unaudited()).await, "after {} polls", round % POLLS);
+        drop(sweep.cancel(db.begin(&context)).await);
+        assert!(is_clean(db.unaudited()).await, "{sweep}");
     }
-    tally.check();
     target.until_quiet().await;
 }
 
@@ -73,18 +48,17 @@ async fn begin() {
 async fn the_closure_form() {
     let target = Target::new();
     let db = target.audited(1);
-    let mut tally = Tally::default();
-    for round in 0..ROUNDS {
+    let mut sweep = Sweep::new(ROUNDS, 7);
+    while let Some(round) = sweep.next_round() {
         let context = me(round);
         let work = db.transaction(&context, async |tx| {
             tx.record_action(&Action::new("post.published")).await?;
             insert_post(tx, id(round)).await?;
             Ok::<_, DbErr>(())
         });
-        tally.count(dropped_after(round % POLLS, work).await).map(Result::unwrap);
-        assert!(is_clean(db.unaudited()).await, "after {} polls", round % POLLS);
+        sweep.cancel(work).await.map(Result::unwrap);
+        assert!(is_clean(db.unaudited()).await, "{sweep}");
     }
-    tally.check();
     target.until_quiet().await;
     assert_all_or_nothing(&target);
     assert_eq!(target.count("threadline.audit_actions"), target.count("posts"));
@@ -94,15 +68,14 @@ async fn the_closure_form() {
 async fn the_macros_form() {
     let target = Target::new();
     let db = target.audited(1);
-    let mut tally = Tally::default();
-    for round in 0..ROUNDS {
+    let mut sweep = Sweep::new(ROUNDS, 6);
+    while let Some(round) = sweep.next_round() {
         let context = me(round);
         let action = Some(Action::new("post.published"));
         let work = db.__audited(&context, action, async |tx| insert_post(tx, id(round)).await);
-        tally.count(dropped_after(round % POLLS, work).await).map(Result::unwrap);
-        assert!(is_clean(db.unaudited()).await, "after {} polls", round % POLLS);
+        sweep.cancel(work).await.map(Result::unwrap);
+        assert!(is_clean(db.unaudited()).await, "{sweep}");
     }
-    tally.check();
     target.until_quiet().await;
     assert_all_or_nothing(&target);
     assert_eq!(target.count("threadline.audit_actions"), target.count("posts"));
@@ -112,14 +85,13 @@ async fn the_macros_form() {
 async fn a_transaction_that_seaorm_begins() {
     let target = Target::new();
     let db = target.audited(1);
-    let mut tally = Tally::default();
-    for round in 0..ROUNDS {
+    let mut sweep = Sweep::new(ROUNDS, 6);
+    while let Some(round) = sweep.next_round() {
         let session = db.with(&me(round));
         let author = authors::ActiveModelEx { name: Set(round.to_string()), ..Default::default() };
-        tally.count(dropped_after(round % POLLS, author.insert(&session)).await).map(Result::unwrap);
-        assert!(is_clean(db.unaudited()).await, "after {} polls", round % POLLS);
+        sweep.cancel(author.insert(&session)).await.map(Result::unwrap);
+        assert!(is_clean(db.unaudited()).await, "{sweep}");
     }
-    tally.check();
     target.until_quiet().await;
     let right = "threadline.audit_changes c JOIN threadline.audit_transactions t ON t.id = c.transaction_id
         JOIN authors a ON a.id = (c.table_pk ->> 'id')::int WHERE t.actor_ref ->> 'id' = a.name";
@@ -132,8 +104,8 @@ async fn the_retried_form() {
     let target = Target::new();
     let db = target.audited(1);
     let policy = RetryPolicy::new().pause(Duration::from_micros(10));
-    let mut tally = Tally::default();
-    for round in 0..ROUNDS {
+    let mut sweep = Sweep::new(ROUNDS, 12);
+    while let Some(round) = sweep.next_round() {
         let context = me(round);
         let first = AtomicBool::new(true);
         let work = db.retry(&context, &policy, async |tx| {
@@ -144,10 +116,9 @@ async fn the_retried_form() {
             }
             Ok::<_, DbErr>(())
         });
-        tally.count(dropped_after(round % POLLS, work).await).map(Result::unwrap);
-        assert!(is_clean(db.unaudited()).await, "after {} polls", round % POLLS);
+        sweep.cancel(work).await.map(Result::unwrap);
+        assert!(is_clean(db.unaudited()).await, "{sweep}");
     }
-    tally.check();
     assert_all_or_nothing(&target);
 }
 
@@ -155,32 +126,30 @@ async fn the_retried_form() {
 async fn record_action() {
     let target = Target::new();
     let db = target.audited(1);
-    let mut tally = Tally::default();
-    for round in 0..ROUNDS {
+    let mut sweep = Sweep::new(ROUNDS, 1);
+    while let Some(round) = sweep.next_round() {
         let tx = db.begin(&me(round)).await.unwrap();
         insert_post(&tx, id(round)).await.unwrap();
         let action = Action::new("post.published");
-        tally.count(dropped_after(round % 3, tx.record_action(&action)).await).map(Result::unwrap);
+        sweep.cancel(tx.record_action(&action)).await.map(Result::unwrap);
         tx.commit().await.unwrap();
         assert!(is_clean(db.unaudited()).await);
     }
-    tally.check();
     assert_all_or_nothing(&target);
-    assert_eq!(target.count("posts"), id(ROUNDS));
+    assert_eq!(target.count("posts"), id(sweep.rounds()));
 }
 
 #[tokio::test]
 async fn commit() {
     let target = Target::new();
     let db = target.audited(1);
-    let mut tally = Tally::default();
-    for round in 0..ROUNDS {
+    let mut sweep = Sweep::new(ROUNDS, 2);
+    while let Some(round) = sweep.next_round() {
         let tx = db.begin(&me(round)).await.unwrap();
         insert_post(&tx, id(round)).await.unwrap();
-        tally.count(dropped_after(round % 6, tx.commit()).await).map(Result::unwrap);
-        assert!(is_clean(db.unaudited()).await, "after {} polls", round % 6);
+        sweep.cancel(tx.commit()).await.map(Result::unwrap);
+        assert!(is_clean(db.unaudited()).await, "{sweep}");
     }
-    tally.check();
     target.until_quiet().await;
     assert_all_or_nothing(&target);
 }
@@ -189,14 +158,13 @@ async fn commit() {
 async fn rollback() {
     let target = Target::new();
     let db = target.audited(1);
-    let mut tally = Tally::default();
-    for round in 0..ROUNDS {
+    let mut sweep = Sweep::new(ROUNDS, 1);
+    while let Some(round) = sweep.next_round() {
         let tx = db.begin(&me(round)).await.unwrap();
         insert_post(&tx, id(round)).await.unwrap();
-        tally.count(dropped_after(round % 4, tx.rollback()).await).map(Result::unwrap);
-        assert!(is_clean(db.unaudited()).await, "after {} polls", round % 4);
+        sweep.cancel(tx.rollback()).await.map(Result::unwrap);
+        assert!(is_clean(db.unaudited()).await, "{sweep}");
     }
-    tally.check();
     assert_eq!((target.count("posts"), target.trail().len()), (0, 0));
 }
 
@@ -204,23 +172,22 @@ async fn rollback() {
 async fn a_nested_scope() {
     let target = Target::new();
     let db = target.audited(1);
-    let mut tally = Tally::default();
+    let mut sweep = Sweep::new(ROUNDS, 5);
     let mut kept = 0;
-    for round in 0..ROUNDS {
+    while let Some(round) = sweep.next_round() {
         let tx = db.begin(&me(round)).await.unwrap();
         insert_post(&tx, id(round)).await.unwrap();
         let inner = user("inner");
         let scope = tx.nested(Some(&inner), async |tx| insert_post(tx, id(round) + 1_000_000).await);
-        let finished = tally.count(dropped_after(round % 12, scope).await).is_some();
+        let finished = sweep.cancel(scope).await.is_some();
         // Refused or not: never under the inner actor, and never without a transaction.
         let written = insert_post(&tx, id(round) + 2_000_000).await.is_ok();
         if tx.commit().await.is_ok() {
             assert!(written);
             kept += 1 + i64::from(written) + i64::from(finished);
         }
-        assert!(is_clean(db.unaudited()).await, "after {} polls", round % 12);
+        assert!(is_clean(db.unaudited()).await, "{sweep}");
     }
-    tally.check();
     target.until_quiet().await;
     assert_eq!((target.count("posts"), target.count("threadline.audit_changes")), (kept, kept));
     let inner = "threadline.audit_changes c JOIN threadline.audit_transactions t ON t.id = c.transaction_id
@@ -232,46 +199,41 @@ async fn a_nested_scope() {
 async fn attaching() {
     let target = Target::new();
     let connection = target.connection(1);
-    let mut tally = Tally::default();
-    let mut round = 0;
-    while tally.goes_on(round) {
+    let mut sweep = Sweep::new(ROUNDS, 1);
+    while let Some(round) = sweep.next_round() {
         let tx = connection.begin().await.unwrap();
         insert_post(&tx, id(round)).await.unwrap();
         let context = me(round);
-        drop(tally.count(dropped_after(round % 4, attach(&context, &tx)).await));
+        drop(sweep.cancel(attach(&context, &tx)).await);
         tx.commit().await.unwrap();
-        assert!(is_clean(&connection).await, "after {} polls", round % 4);
-        round += 1;
+        assert!(is_clean(&connection).await, "{sweep}");
     }
-    tally.check();
-    assert_eq!(target.count("posts"), id(round));
+    assert_eq!(target.count("posts"), id(sweep.rounds()));
 }
 
 #[tokio::test]
 async fn recording_a_failure() {
     let target = Target::new();
     let db = target.audited(1);
-    let mut tally = Tally::default();
+    let mut sweep = Sweep::new(ROUNDS, 5);
     let action = Action::new("login");
-    for round in 0..ROUNDS {
+    while let Some(round) = sweep.next_round() {
         let context = me(round);
         let work = db.record_failure(&context, &action);
-        tally.count(dropped_after(round % POLLS, work).await).map(Result::unwrap);
-        assert!(is_clean(db.unaudited()).await, "after {} polls", round % POLLS);
+        sweep.cancel(work).await.map(Result::unwrap);
+        assert!(is_clean(db.unaudited()).await, "{sweep}");
     }
-    tally.check();
 }
 
 #[tokio::test]
 async fn a_read() {
     let target = Target::new();
     let db = target.audited(1);
-    let mut tally = Tally::default();
-    for round in 0..ROUNDS {
-        tally.count(dropped_after(round % POLLS, db.run(&InstalledVersion)).await).map(Result::unwrap);
-        assert!(is_clean(db.unaudited()).await, "after {} polls", round % POLLS);
+    let mut sweep = Sweep::new(ROUNDS, 4);
+    while sweep.next_round().is_some() {
+        sweep.cancel(db.run(&InstalledVersion)).await.map(Result::unwrap);
+        assert!(is_clean(db.unaudited()).await, "{sweep}");
     }
-    tally.check();
     target.until_quiet().await;
 }
 

@@ -8,8 +8,9 @@ use sea_orm::{
 };
 use threadline_core::Action;
 use threadline_seaorm::{AuditedDatabase, Error};
+use threadline_testkit::until;
 
-use crate::support::{Target, cancelled, insert_post, is_clean, text, until, user};
+use crate::support::{Target, insert_post, is_clean, text, user};
 
 #[tokio::test]
 async fn a_dropped_transaction_is_rolled_back() {
@@ -147,7 +148,7 @@ async fn a_cancelled_statement_that_failed_is_found_out_at_the_end() {
     for ending in ["commit", "SeaORM's commit", "rollback", "drop"] {
         let tx = db.begin(&user("42")).await.unwrap();
         insert_post(&tx, 1).await.unwrap();
-        cancelled(&proxy, tx.execute_unprepared("SELECT 1 / 0")).await;
+        proxy.cancel(tx.execute_unprepared("SELECT 1 / 0")).await;
         match ending {
             "commit" => assert_eq!(tx.commit().await.unwrap_err().sqlstate().as_deref(), Some("22012")),
             "SeaORM's commit" => assert!(TransactionSession::commit(tx).await.is_err()),
@@ -221,7 +222,7 @@ async fn a_backend_terminated_during_commit_is_unknown() {
     let backend = text(&tx, "SELECT pg_backend_pid()::text").await.unwrap();
     let commit = tokio::spawn(tx.commit());
     let waiting = format!("SELECT wait_event FROM pg_stat_activity WHERE pid = {backend}");
-    until("COMMIT to linger", async || target.value(&waiting).as_deref() == Some("PgSleep")).await;
+    until("COMMIT to linger", || target.value(&waiting).as_deref() == Some("PgSleep")).await;
     target.rows(&format!("SELECT pg_terminate_backend({backend}, 5000)"));
     let error = commit.await.unwrap().unwrap_err();
     assert!(error.is_unknown_commit(), "{error:?}");

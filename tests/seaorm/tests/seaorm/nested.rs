@@ -8,7 +8,7 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, TransactionTrait};
 use threadline_core::{Action, AuditContext};
 use threadline_seaorm::Error;
 
-use crate::support::{Target, actor, cancelled, insert_post, is_clean, user};
+use crate::support::{Target, actor, insert_post, is_clean, user};
 
 #[tokio::test]
 async fn a_scope_inherits_the_context() {
@@ -244,12 +244,12 @@ async fn a_scope_cancelled_while_it_opens_never_turns_into_autocommit() {
             0 => {
                 let inner = user("inner");
                 let scope = tx.nested(Some(&inner), async |tx| insert_post(tx, 10 * round + 2).await);
-                cancelled(&proxy, scope).await;
+                proxy.cancel(scope).await;
             }
-            1 => cancelled(&proxy, tx.begin()).await,
+            1 => proxy.cancel(tx.begin()).await,
             _ => {
                 let scope = tx.nested(None, async |tx| {
-                    cancelled(&proxy, tx.begin()).await;
+                    proxy.cancel(tx.begin()).await;
                     insert_post(tx, 10 * round + 2).await
                 });
                 assert!(scope.await.is_err(), "what was around the cancelled savepoint fails");
@@ -309,7 +309,7 @@ async fn the_same_without_threadline_does_turn_into_autocommit() {
     let (db, proxy) = target.held().await;
     let tx = db.unaudited().begin().await.unwrap();
     insert_post(&tx, 1).await.unwrap();
-    cancelled(&proxy, tx.begin()).await;
+    proxy.cancel(tx.begin()).await;
     insert_post(&tx, 2).await.unwrap();
     tx.rollback().await.unwrap();
     assert_eq!(target.trail(), ["posts insert 2 - -"]);
@@ -322,7 +322,7 @@ async fn what_seaorm_lost_through_the_plain_transaction_is_found_out_at_the_end(
     let tx = db.begin(&user("outer")).await.unwrap();
     insert_post(&tx, 1).await.unwrap();
     let plain: &DatabaseTransaction = &tx;
-    cancelled(&proxy, plain.begin()).await;
+    proxy.cancel(plain.begin()).await;
     let error = tx.commit().await.unwrap_err();
     assert!(error.is_rolled_back(), "{error}");
     assert_eq!(target.count("posts"), 0);
