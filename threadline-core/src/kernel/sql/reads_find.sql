@@ -50,7 +50,7 @@ BEGIN
 
     -- The changes of few transactions are found by their ids, and so are those of many as long as they are scattered over
     -- time: the newest transactions first. The changes that lie after `lap` belong to those only: others began earlier, and
-    -- no transaction is taken to go on for longer than a day, or than half the time that those are scattered over.
+    -- no audit transaction goes on for longer than a day (see close_day).
     WHILE search IS NOT NULL AND left_over > 0 AND high > low LOOP
         EXECUTE format('SELECT array_agg(s.id), array_agg(s.at) FROM (%s) AS s', search) INTO ids, times USING params, high + interval '1 day', batch;
         used := coalesce(cardinality(ids), 0);
