@@ -1,9 +1,9 @@
 //! An export beside a plain COPY.
 
-use std::fs;
 use std::time::Instant;
 
 use threadline_core::{Copying, Export, Exporting, Schema, Timeline};
+use threadline_testkit::{forget_peak_memory, peak_memory};
 
 use crate::Result;
 use crate::measure::progress;
@@ -31,7 +31,7 @@ pub(crate) fn measure(session: &mut Session, changes: u32) -> Result<String> {
     let export = || Export::new(Timeline::new()).max_rows(changes.into());
     let mut best = [f64::MAX; 3];
     let (mut rows, mut bytes) = (0, 0);
-    reset_peak_memory();
+    forget_peak_memory();
     for _ in 0..3 {
         progress("COPY of the join");
         let (took, ()) = timed(|| session.copy_out(&plain, |_| Ok(())))?;
@@ -48,7 +48,7 @@ pub(crate) fn measure(session: &mut Session, changes: u32) -> Result<String> {
         (rows, bytes) = by_copy;
     }
     progress("");
-    let memory = peak_memory();
+    let memory = peak_memory().map(|bytes| bytes as f64 / f64::from(1 << 20));
     let verdict = |met: bool| if met { "pass" } else { "MISS" };
     let per_second = best.map(|seconds| rows as f64 / seconds);
     let mut table = Table::new(["export as CSV", "rows/s", "share %", "target %", "verdict"]);
@@ -109,18 +109,4 @@ fn by_copy(session: &mut Session, export: Export) -> Result<(u64, usize)> {
     session.batch("COMMIT")?;
     let (end, summary) = copying.finish()?;
     Ok((summary.returned_count, bytes + end.len()))
-}
-
-/// Makes the system forget how much memory this process has had.
-fn reset_peak_memory() {
-    // Elsewhere than on Linux nothing tells.
-    let _ = fs::write("/proc/self/clear_refs", "5");
-}
-
-/// The most memory that this process has had, in MiB.
-fn peak_memory() -> Option<f64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-    let kibibytes: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
-    Some(kibibytes / 1024.0)
 }

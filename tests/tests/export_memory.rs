@@ -2,13 +2,13 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-use std::fs;
 use std::io::{self, Write};
 
+use futures_util::{StreamExt, TryStreamExt};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use threadline::sqlx::Trail;
 use threadline::{Export, Schema, Timeline, kernel};
-use threadline_testkit::require_server;
+use threadline_testkit::{peak_memory, require_server};
 
 const ROWS: u64 = 1_000_000;
 const MOST_KIB: u64 = 64 * 1024;
@@ -21,11 +21,9 @@ const SEED: &str = "
     SELECT g, 1 + g % 1000, '9', now(), g, 'public', 'posts', 'insert', jsonb_build_object('id', g), jsonb_build_object('id', g, 'title', 'title')
     FROM generate_series(1, 1000000) AS g";
 
-/// The most memory that this process ever had, in KiB.
+/// In KiB.
 fn peak() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    peak_memory().unwrap() / 1024
 }
 
 /// Counts what it is given.
@@ -72,4 +70,7 @@ async fn a_million_rows_are_exported_in_less_than_64_mib() {
         assert!(written.bytes > 2 * MOST_KIB * 1024, "enough to fill the memory");
         assert!(peak() < MOST_KIB, "{} KiB", peak());
     }
+    let streamed = pool.stream(Timeline::new()).take(100_000).try_fold(0, |count, _| async move { Ok(count + 1) });
+    assert_eq!(streamed.await.unwrap(), 100_000);
+    assert!(peak() < MOST_KIB, "{} KiB", peak());
 }

@@ -5,6 +5,7 @@ use std::pin::pin;
 
 use futures_util::stream::{Stream, TryStreamExt, try_unfold};
 use threadline_core::{Export, ExportPiece, ExportSummary, Exporting, Reading, Schema, Streamed};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use crate::reach::Reached;
 use crate::{Error, Trail};
@@ -128,5 +129,24 @@ pub(crate) async fn write<W: Write + Send>(
         }
     }
     writer.flush().map_err(failed)?;
+    Ok(summary.ok_or_else(|| failed(std::io::ErrorKind::UnexpectedEof.into()))?)
+}
+
+/// As [`write`], where writing is awaited.
+pub(crate) async fn write_async<W: AsyncWrite + Send + Unpin>(
+    pieces: impl Stream<Item = Result<ExportPiece, Error>> + Send,
+    mut writer: W,
+) -> Result<ExportSummary, Error> {
+    let failed = |error: std::io::Error| threadline_core::Error::output_failed(error);
+    let mut pieces = pin!(pieces);
+    let mut summary = None;
+    while let Some(piece) = pieces.try_next().await? {
+        match piece {
+            ExportPiece::Bytes(bytes) => writer.write_all(&bytes).await.map_err(failed)?,
+            ExportPiece::Done(done) => summary = Some(done),
+            _ => {}
+        }
+    }
+    writer.flush().await.map_err(failed)?;
     Ok(summary.ok_or_else(|| failed(std::io::ErrorKind::UnexpectedEof.into()))?)
 }

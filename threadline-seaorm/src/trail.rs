@@ -10,6 +10,7 @@ use threadline_core::{
     RowHistory, RowKey, Schema, Streamed, TableAsOf, Timeline, TransactionId, TransactionLookup,
 };
 use time::OffsetDateTime;
+use tokio::io::AsyncWrite;
 
 use crate::reach::Reached;
 use crate::rows_as_of::rows_as_of;
@@ -330,6 +331,29 @@ pub trait Trail: Sync {
         W: std::io::Write + Send,
     {
         streams::write(self.export(export), writer)
+    }
+
+    /// As [`export_to`](Self::export_to), written to something that is awaited: tokio's files, sockets and pipes.
+    ///
+    /// # Errors
+    /// As for [`export_to`](Self::export_to).
+    ///
+    /// # Examples
+    /// ```
+    /// use threadline_core::Export;
+    ///
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/seaorm.rs"));
+    /// # fn main() -> Done { read(async |db, _| {
+    /// let mut file = Vec::new(); // or a `tokio::fs::File`, or a socket
+    /// let summary = db.export_to_async(Export::new(Timeline::new().table("posts")), &mut file).await?;
+    /// assert_eq!(summary.returned_count, 3);
+    /// # Ok(()) }) }
+    /// ```
+    fn export_to_async<W>(&self, export: Export, writer: W) -> impl Future<Output = Result<ExportSummary, Error>> + Send
+    where
+        W: AsyncWrite + Send + Unpin,
+    {
+        streams::write_async(self.export(export), writer)
     }
 
     /// A row as it was at an instant, as JSON.

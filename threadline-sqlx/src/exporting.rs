@@ -1,12 +1,14 @@
 //! Exports: through COPY where a cancelled one harms nobody, else through a cursor.
 
 use std::future::{Future, poll_fn};
-use std::pin::Pin;
+use std::io::Write;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use futures_util::stream::{Stream, TryStreamExt};
 use threadline_core::{Copying, Export, ExportPiece, ExportSummary, Exporting, Schema, Statement};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use crate::reach::{Opened, Reach};
 use crate::trail::fetch;
@@ -84,6 +86,44 @@ async fn by_copy(
     let (end, summary) = copying.finish()?;
     outlet.hand_out(end).await;
     Ok(summary)
+}
+
+/// Writes every piece.
+pub(crate) async fn write<W: Write + Send>(
+    pieces: impl Stream<Item = Result<ExportPiece, Error>> + Send,
+    mut writer: W,
+) -> Result<ExportSummary, Error> {
+    let failed = |error: std::io::Error| threadline_core::Error::output_failed(error);
+    let mut pieces = pin!(pieces);
+    let mut summary = None;
+    while let Some(piece) = pieces.try_next().await? {
+        match piece {
+            ExportPiece::Bytes(bytes) => writer.write_all(&bytes).map_err(failed)?,
+            ExportPiece::Done(done) => summary = Some(done),
+            _ => {}
+        }
+    }
+    writer.flush().map_err(failed)?;
+    Ok(summary.ok_or_else(|| failed(std::io::ErrorKind::UnexpectedEof.into()))?)
+}
+
+/// As [`write`], where writing is awaited.
+pub(crate) async fn write_async<W: AsyncWrite + Send + Unpin>(
+    pieces: impl Stream<Item = Result<ExportPiece, Error>> + Send,
+    mut writer: W,
+) -> Result<ExportSummary, Error> {
+    let failed = |error: std::io::Error| threadline_core::Error::output_failed(error);
+    let mut pieces = pin!(pieces);
+    let mut summary = None;
+    while let Some(piece) = pieces.try_next().await? {
+        match piece {
+            ExportPiece::Bytes(bytes) => writer.write_all(&bytes).await.map_err(failed)?,
+            ExportPiece::Done(done) => summary = Some(done),
+            _ => {}
+        }
+    }
+    writer.flush().await.map_err(failed)?;
+    Ok(summary.ok_or_else(|| failed(std::io::ErrorKind::UnexpectedEof.into()))?)
 }
 
 /// Where work in progress hands out what there is so far.

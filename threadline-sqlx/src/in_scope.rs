@@ -11,6 +11,7 @@ use threadline_core::{
     RowHistory, RowKey, Scope, ScopedRead, Streamed, Timeline, TransactionId, TransactionLookup,
 };
 use time::OffsetDateTime;
+use tokio::io::AsyncWrite;
 
 use crate::{AuditedPool, Error, Trail, trail};
 
@@ -261,6 +262,34 @@ impl InScope<'_> {
         W: std::io::Write + Send,
     {
         self.pool.export_to(export.in_scope(&self.scope), writer)
+    }
+
+    /// [`Trail::export_to_async`] of what is in scope.
+    ///
+    /// # Errors
+    /// As for [`Trail::export_to_async`] and [`run`](Self::run).
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use threadline_core::{Export, Scope};
+    ///
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/sqlx.rs"));
+    /// # fn main() -> Done { scoped(async |db, _| {
+    /// let theirs = db.scope(Scope::meta("tenant", "acme"));
+    /// let mut file = Vec::new(); // or a `tokio::fs::File`, or a socket
+    /// let summary = theirs.export_to_async(Export::new(Timeline::new().table("posts")), &mut file).await?;
+    /// assert_eq!(summary.returned_count, 3);
+    /// # Ok(()) }) }
+    /// ```
+    pub fn export_to_async<W>(
+        &self,
+        export: Export,
+        writer: W,
+    ) -> impl Future<Output = Result<ExportSummary, Error>> + Send
+    where
+        W: AsyncWrite + Send + Unpin,
+    {
+        self.pool.export_to_async(export.in_scope(&self.scope), writer)
     }
 
     /// [`Trail::as_of_json`], when the row is in scope as [`AsOf`] says.

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use futures_util::stream::{Stream, TryStreamExt, try_unfold};
+use futures_util::stream::{Stream, try_unfold};
 use sqlx::postgres::PgRow;
 use sqlx::{FromRow, PgConnection};
 use threadline_core::{
@@ -11,6 +11,7 @@ use threadline_core::{
     RowHistory, RowKey, Schema, Statement, Streamed, TableAsOf, Timeline, TransactionId, TransactionLookup,
 };
 use time::OffsetDateTime;
+use tokio::io::AsyncWrite;
 
 use crate::reach::{Opened, Reach};
 use crate::rows_as_of::rows_as_of;
@@ -321,24 +322,34 @@ pub trait Trail: Reach {
     /// assert!(summary.truncated && summary.returned_count == 2);
     /// # Ok(()) }) }
     /// ```
-    fn export_to<W>(self, export: Export, mut writer: W) -> impl Future<Output = Result<ExportSummary, Error>> + Send
+    fn export_to<W>(self, export: Export, writer: W) -> impl Future<Output = Result<ExportSummary, Error>> + Send
     where
         W: std::io::Write + Send,
     {
-        async move {
-            let failed = |error: std::io::Error| threadline_core::Error::output_failed(error);
-            let mut pieces = std::pin::pin!(self.export(export));
-            let mut summary = None;
-            while let Some(piece) = pieces.try_next().await? {
-                match piece {
-                    ExportPiece::Bytes(bytes) => writer.write_all(&bytes).map_err(failed)?,
-                    ExportPiece::Done(done) => summary = Some(done),
-                    _ => {}
-                }
-            }
-            writer.flush().map_err(failed)?;
-            Ok(summary.ok_or_else(|| failed(std::io::ErrorKind::UnexpectedEof.into()))?)
-        }
+        exporting::write(self.export(export), writer)
+    }
+
+    /// As [`export_to`](Self::export_to), written to something that is awaited: tokio's files, sockets and pipes.
+    ///
+    /// # Errors
+    /// As for [`export_to`](Self::export_to).
+    ///
+    /// # Examples
+    /// ```
+    /// use threadline_core::Export;
+    ///
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/sqlx.rs"));
+    /// # fn main() -> Done { read(async |db, _| {
+    /// let mut file = Vec::new(); // or a `tokio::fs::File`, or a socket
+    /// let summary = db.export_to_async(Export::new(Timeline::new().table("posts")), &mut file).await?;
+    /// assert_eq!(summary.returned_count, 3);
+    /// # Ok(()) }) }
+    /// ```
+    fn export_to_async<W>(self, export: Export, writer: W) -> impl Future<Output = Result<ExportSummary, Error>> + Send
+    where
+        W: AsyncWrite + Send + Unpin,
+    {
+        exporting::write_async(self.export(export), writer)
     }
 
     /// A row as it was at an instant, as JSON.

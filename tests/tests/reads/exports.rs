@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 use sqlx::AssertSqlSafe;
 use threadline::sqlx::{AuditedPool, Trail};
-use threadline::{Export, ExportFormat, ExportPiece, LinkedChange, Timeline};
+use threadline::{Export, ExportFormat, ExportPiece, LinkedChange, Scope, Timeline};
 use time::macros::datetime;
 
 use crate::world::{database, pool};
@@ -163,6 +163,40 @@ async fn an_export_is_one_snapshot() {
     }
     assert!(meanwhile > 3, "there were several pieces");
     assert_eq!(lines, 5000);
+}
+
+/// What is awaited takes its time: nothing is lost, whatever fits at once.
+#[tokio::test]
+async fn an_awaited_writer_gets_everything() {
+    use tokio::io::AsyncReadExt;
+
+    let database = database();
+    let db = pool(database.url());
+    database.execute("INSERT INTO posts SELECT g, 'x', 1, 'acme' FROM generate_series(1, 3000) g").unwrap();
+    let export = || Export::new(Timeline::new()).format(ExportFormat::Ndjson);
+    let mut expected = Vec::new();
+    let summary = db.export_to(export(), &mut expected).await.unwrap();
+    let (writer, mut reader) = tokio::io::duplex(100);
+    let read = async {
+        let mut read = Vec::new();
+        reader.read_to_end(&mut read).await.unwrap();
+        read
+    };
+    let (written, read) = tokio::join!(db.export_to_async(export(), writer), read);
+    assert_eq!(written.unwrap(), summary);
+    assert!(read == expected);
+    let (writer, reader) = tokio::io::duplex(100);
+    drop(reader);
+    let error = db.export_to_async(export(), writer).await.unwrap_err();
+    assert!(error.as_core().unwrap().is_output_failed(), "{error}");
+    let theirs = db.scoped();
+    let (mut all, mut awaited) = (Vec::new(), Vec::new());
+    theirs.scope(Scope::field("tenant", "acme")).export_to(export(), &mut all).await.unwrap();
+    theirs.scope(Scope::field("tenant", "acme")).export_to_async(export(), &mut awaited).await.unwrap();
+    assert!(all == expected && awaited == expected);
+    let mut none = Vec::new();
+    theirs.scope(Scope::field("tenant", "umbrella")).export_to(export(), &mut none).await.unwrap();
+    assert!(none.is_empty());
 }
 
 #[tokio::test]

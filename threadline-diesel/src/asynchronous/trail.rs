@@ -5,13 +5,14 @@ use std::future::Future;
 use diesel::deserialize::QueryableByName;
 use diesel::pg::Pg;
 use diesel_async::RunQueryDsl;
-use futures_util::stream::{Stream, TryStreamExt};
+use futures_util::stream::Stream;
 use threadline_core::{
     ActorHistory, AsOf, Audited, ChangeCount, Correlation, CorrelationBundle, CountChanges, Export, ExportPiece,
     ExportSummary, Incident, IncidentBundle, Json, LinkedChange, LinkedTransaction, Operation, Page, RowAsOf,
     RowHistory, RowKey, Schema, Streamed, TableAsOf, Timeline, TransactionId, TransactionLookup,
 };
 use time::OffsetDateTime;
+use tokio::io::AsyncWrite;
 
 use crate::Error;
 use crate::asynchronous::rows_as_of::rows_as_of;
@@ -349,25 +350,55 @@ pub trait Trail: AuditDsl {
         &mut self,
         schema: &Schema,
         export: Export,
-        mut writer: W,
+        writer: W,
     ) -> impl Future<Output = Result<ExportSummary, Error>> + Send
     where
         W: std::io::Write + Send,
     {
-        async move {
-            let failed = |error: std::io::Error| threadline_core::Error::output_failed(error);
-            let mut pieces = std::pin::pin!(self.export_in(schema.clone(), export));
-            let mut summary = None;
-            while let Some(piece) = pieces.try_next().await? {
-                match piece {
-                    ExportPiece::Bytes(bytes) => writer.write_all(&bytes).map_err(failed)?,
-                    ExportPiece::Done(done) => summary = Some(done),
-                    _ => {}
-                }
-            }
-            writer.flush().map_err(failed)?;
-            Ok(summary.ok_or_else(|| failed(std::io::ErrorKind::UnexpectedEof.into()))?)
-        }
+        streaming::write(self.export_in(schema.clone(), export), writer)
+    }
+
+    /// As [`export_to`](Self::export_to), written to something that is awaited: tokio's files, sockets and pipes.
+    ///
+    /// # Errors
+    /// As for [`export_to`](Self::export_to).
+    ///
+    /// # Examples
+    /// ```
+    /// use threadline_core::Export;
+    ///
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/diesel_async.rs"));
+    /// # fn main() -> Done { read(async |conn, _| {
+    /// let mut file = Vec::new(); // or a `tokio::fs::File`, or a socket
+    /// let summary = conn.export_to_async(Export::new(Timeline::new().table("posts")), &mut file).await?;
+    /// assert_eq!(summary.returned_count, 3);
+    /// # Ok(()) }) }
+    /// ```
+    fn export_to_async<W>(
+        &mut self,
+        export: Export,
+        writer: W,
+    ) -> impl Future<Output = Result<ExportSummary, Error>> + Send
+    where
+        W: AsyncWrite + Send + Unpin,
+    {
+        async move { self.export_to_async_in(&Schema::default(), export, writer).await }
+    }
+
+    /// As [`export_to_async`](Self::export_to_async), with the kernel in this schema.
+    ///
+    /// # Errors
+    /// As for [`export_to`](Self::export_to).
+    fn export_to_async_in<W>(
+        &mut self,
+        schema: &Schema,
+        export: Export,
+        writer: W,
+    ) -> impl Future<Output = Result<ExportSummary, Error>> + Send
+    where
+        W: AsyncWrite + Send + Unpin,
+    {
+        streaming::write_async(self.export_in(schema.clone(), export), writer)
     }
 
     /// A row as it was at an instant, as the JSON that the trail keeps.

@@ -187,6 +187,10 @@ async fn everything_is_streamed_and_exported_in_a_transaction_of_its_own_and_ins
     let mut file = Vec::new();
     let summary = conn.export_to(Export::new(Timeline::new().table("posts")).all_rows(), &mut file).await.unwrap();
     assert_eq!((summary.returned_count, summary.truncated), (1200, false));
+    let mut awaited = Vec::new();
+    let export = Export::new(Timeline::new().table("posts")).all_rows();
+    assert_eq!(conn.export_to_async(export, &mut awaited).await.unwrap(), summary);
+    assert_eq!(awaited, file);
     assert_eq!(String::from_utf8(file).unwrap().lines().count(), 1 + 1200);
 
     assert_eq!(conn.count_changes(&CountChanges::of(Timeline::new().table("posts"))).await.unwrap().count, 1200);

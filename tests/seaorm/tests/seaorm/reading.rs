@@ -138,7 +138,10 @@ async fn an_export_writes_every_change() {
     let mut csv = Vec::new();
     let export = Export::new(Timeline::new().table("posts")).format(ExportFormat::Csv);
     let summary = db.export_to(export.clone(), &mut csv).await.unwrap();
-    assert_eq!((summary.returned_count, String::from_utf8(csv).unwrap().lines().count()), (1, 2));
+    assert_eq!((summary.returned_count, String::from_utf8(csv.clone()).unwrap().lines().count()), (1, 2));
+    let mut awaited = Vec::new();
+    assert_eq!(db.export_to_async(export.clone(), &mut awaited).await.unwrap(), summary);
+    assert_eq!(awaited, csv);
     let pieces: Vec<_> = tokio::spawn(async move { db.export(export).try_collect().await }).await.unwrap().unwrap();
     assert!(matches!(pieces.last(), Some(ExportPiece::Done(_))), "{pieces:?}");
 }

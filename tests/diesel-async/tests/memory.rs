@@ -1,0 +1,61 @@
+//! Reads of any size, in constant memory. A program of its own, so that nothing else counts.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::io::{self, Write};
+
+use diesel_async::{AsyncConnection, AsyncPgConnection};
+use futures_util::TryStreamExt;
+use threadline_core::{Export, Schema, Timeline, kernel};
+use threadline_diesel::asynchronous::Trail;
+use threadline_testkit::{Database, forget_peak_memory, peak_memory, require_server, trail_script};
+
+/// More than this, and something was kept.
+const MOST: u64 = 16 * 1024 * 1024;
+const CHANGES: u32 = 50_000;
+
+/// Counts the bytes that it is given.
+#[derive(Default)]
+struct Counter(u64);
+
+impl Write for Counter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn trail() -> Database {
+    let setup = format!("BEGIN; {} COMMIT; {}", kernel::install_script(&Schema::default()), trail_script(CHANGES));
+    require_server().database_from("memory", &setup).unwrap()
+}
+
+/// Runs some work and tells how much memory it took at its height, beyond what there was.
+async fn grown(work: impl Future<Output = ()>) -> u64 {
+    forget_peak_memory();
+    let before = peak_memory().unwrap();
+    work.await;
+    peak_memory().unwrap() - before
+}
+
+#[tokio::test]
+async fn a_stream_and_an_export_keep_nothing() {
+    let database = trail();
+    let mut conn = AsyncPgConnection::establish(database.url()).await.unwrap();
+    let streamed = grown(async {
+        let all = conn.stream(Timeline::new()).try_fold(0, |count, _| async move { Ok(count + 1) });
+        assert_eq!(all.await.unwrap(), CHANGES);
+    })
+    .await;
+    let mut written = Counter::default();
+    let exported = grown(async {
+        conn.export_to(Export::new(Timeline::new()).all_rows(), &mut written).await.unwrap();
+    })
+    .await;
+    assert!(written.0 > 2 * MOST, "{} bytes", written.0);
+    assert!(streamed < MOST && exported < MOST, "{streamed} and {exported} bytes");
+}
