@@ -3,12 +3,13 @@
 use futures_util::TryStreamExt;
 use threadline::sqlx::{Error, ScopedPool, Trail};
 use threadline::{
-    ActorHistory, ActorRef, AsOf, AuditContext, Correlation, CountChanges, Export, ExportPiece, Incident, RowHistory,
-    Scope, Timeline,
+    ActorHistory, ActorRef, AsOf, AuditContext, Correlation, CountChanges, Export, ExportPiece, Incident, Json,
+    RowAsOf, RowHistory, RowKey, Scope, Timeline,
 };
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
-use crate::world::{database, pool};
+use crate::history::{Bounds, Wanted};
+use crate::world::{TENANTS, WORLD, World, database, pool};
 
 #[tokio::test]
 async fn what_is_out_of_scope_is_not_there() {
@@ -138,8 +139,61 @@ async fn a_row_as_of_an_instant_is_in_scope_by_its_columns_and_its_last_change()
     for scope in [&umbrella, &by_acme, &by_umbrella] {
         assert_eq!(row(&db, scope, "public.old", 1, now).await, never);
     }
-    let before = OffsetDateTime::now_utc() - time::Duration::days(1);
+    let before = OffsetDateTime::now_utc() - Duration::days(1);
     for (table, id) in [("public.old", 1), ("public.posts", 1), ("public.posts", 999)] {
         assert_eq!(row(&db, &umbrella, table, id, before).await, "before_horizon", "{table} {id}");
     }
+}
+
+/// The row, or the code of the error.
+fn told(answer: Result<RowAsOf<Json>, Error>) -> Result<serde_json::Value, &'static str> {
+    match answer {
+        Ok(row) => Ok(row.decode().unwrap()),
+        Err(error) => Err(error.as_core().unwrap_or_else(|| panic!("{error:?}")).code()),
+    }
+}
+
+#[tokio::test]
+async fn a_row_of_the_past_is_told_in_a_scope_exactly_when_its_columns_or_its_last_change_are_in_it() {
+    let mut world = World::new(5);
+    for _ in 0..40 {
+        world.write().await;
+    }
+    let entries = world.history.entries.clone();
+    let mut seen = [0; 2];
+    for _ in 0..100 {
+        let [change, other] = [(); 2].map(|()| &entries[world.random.usize(..entries.len())].change);
+        let Some(key) = &change.table_pk else { continue };
+        let (schema, table) = (&*change.table_schema, &*change.table_name);
+        let at = other.captured_at + Duration::microseconds(world.random.i64(-1..2));
+        let as_of = AsOf::new(schema, table, RowKey::try_from(key).unwrap(), at);
+        let whole = told(world.db.as_of_json(&as_of).await);
+
+        let [table] = WORLD.iter().filter(|known| known.name == table).collect::<Vec<_>>()[..] else {
+            panic!("{table}")
+        };
+        let of_key = Wanted {
+            tables: vec![(table.schema, table.name)],
+            key: Some(key.decode().unwrap()),
+            until: Some(at),
+            ..Wanted::default()
+        };
+        let last = world.history.matching(&of_key).into_iter().next();
+        let tenant = TENANTS[world.random.usize(..TENANTS.len())];
+        for scope in [Bounds::Meta(tenant), Bounds::Field(tenant), Bounds::Schema("app")] {
+            let changed_in = |scope: &Bounds| {
+                let wanted = Wanted { scope: Some(scope.clone()), ..Wanted::default() };
+                last.as_ref().is_some_and(|last| wanted.matches(last))
+            };
+            let in_scope = match (&scope, &whole) {
+                (Bounds::Field(tenant), Ok(row)) => row["tenant"] == *tenant,
+                (scope, _) => changed_in(scope),
+            };
+            let expected = if in_scope { whole.clone() } else { Err("never_existed") };
+            let found = told(world.db.as_of_json(&as_of.clone().scope(&scope.scope())).await);
+            assert_eq!(found, expected, "{as_of:?} in {scope:?}, last changed by {last:?}");
+            seen[usize::from(in_scope)] += 1;
+        }
+    }
+    assert!(seen.iter().all(|number| *number > 30), "{seen:?}");
 }
