@@ -462,6 +462,19 @@ pub trait Trail: LoadConnection<Backend = Pg> {
     ///
     /// # Errors
     /// As for [`table_as_of`](Self::table_as_of).
+    ///
+    /// # Examples
+    /// ```
+    /// use threadline_core::{Schema, TableAsOf};
+    ///
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/diesel.rs"));
+    /// # fn main() -> Done { read(|conn, _| {
+    /// let read = TableAsOf::model::<Post>(time::OffsetDateTime::now_utc()).known_rows();
+    /// for post in conn.table_as_of_in::<Post>(&Schema::new("threadline")?, read)? {
+    ///     println!("{}", post?.title);
+    /// }
+    /// # Ok(()) }) }
+    /// ```
     fn table_as_of_in<R>(&mut self, schema: &Schema, read: TableAsOf) -> Result<RowsAsOf<'_, Self, R>, Error>
     where
         R: Audited + QueryableByName<Pg> + 'static,

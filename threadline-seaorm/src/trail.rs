@@ -491,6 +491,19 @@ pub trait Trail: Sync {
     }
 
     /// As [`table_as_of`](Self::table_as_of), with the options of `read` and the kernel in this schema.
+    ///
+    /// # Examples
+    /// ```
+    /// use futures_util::TryStreamExt;
+    /// use threadline_core::{Schema, TableAsOf};
+    ///
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/seaorm.rs"));
+    /// # fn main() -> Done { read(async |db, _| {
+    /// let read = TableAsOf::model::<Post>(time::OffsetDateTime::now_utc()).known_rows();
+    /// let posts = db.table_as_of_in::<Post>(Schema::new("threadline")?, read);
+    /// assert_eq!(posts.try_collect::<Vec<_>>().await?.len(), 2);
+    /// # Ok(()) }) }
+    /// ```
     fn table_as_of_in<R>(&self, schema: Schema, read: TableAsOf) -> impl Stream<Item = Result<RowAsOf<R>, Error>> + Send
     where
         R: Audited + FromQueryResult + Send,

@@ -14,6 +14,9 @@ const ADAPTERS: [(&str, &str, &str); 4] = [
     ("diesel-async", "threadline-diesel/src/asynchronous/trail.rs", "threadline-diesel/src/asynchronous/in_scope.rs"),
 ];
 
+/// Reads that take no scope, so that a scoped handle has them `unscoped()` alone: `TableAsOf` is no `ScopedRead`.
+const UNSCOPED: [&str; 1] = ["table_as_of"];
+
 /// A public method and its documentation.
 struct Read {
     name: String,
@@ -112,7 +115,8 @@ fn every_read_can_be_made_in_a_scope() {
     for (adapter, trail, in_scope) in ADAPTERS {
         let (trail, in_scope) = (reads_of(trail), reads_of(in_scope));
         // The handle knows the kernel's schema.
-        let expected: BTreeSet<&str> = names(&trail).into_iter().filter(|name| !name.ends_with("_in")).collect();
+        let has_scope = |name: &&str| !name.ends_with("_in") && !UNSCOPED.contains(name);
+        let expected: BTreeSet<&str> = names(&trail).into_iter().filter(has_scope).collect();
         assert_eq!(names(&in_scope), expected, "{adapter}");
     }
 }
