@@ -203,6 +203,12 @@ async fn a_column_that_is_not_what_it_was_is_named(target: Target) {
         ("text", "'seven'", "int", "7", false),
         ("text", "'longer than that'", "varchar(5)", "left(value, 5)", false),
         ("jsonb", "'{}'", "text", "value::text", false),
+        // A JSON string in the trail: each is told from the others.
+        ("json", "'{\"a\": 1}'", "jsonb", "value::jsonb", false),
+        ("json", "'\"seven\"'", "jsonb", "value::jsonb", false),
+        ("text", "'seven'", "jsonb", "to_jsonb(value)", false),
+        ("jsonb", "'\"seven\"'", "json", "value::json", false),
+        ("jsonb", "'\"seven\"'", "text", "value ->> 0", false),
     ] {
         let sql = format!(
             "DROP TABLE IF EXISTS measures; CREATE TABLE measures (id int PRIMARY KEY, value {before});

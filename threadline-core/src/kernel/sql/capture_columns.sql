@@ -272,8 +272,9 @@ BEGIN
         WHEN 'native' THEN reference
         -- The exact text: to_jsonb of json fails on \u0000 and on numbers beyond numeric, and drops duplicate keys.
         WHEN 'json' THEN format('CASE WHEN %s IS NOT DISTINCT FROM NULL THEN NULL ELSE pg_catalog.format(''%%s'', %s) END', reference, reference)
-        -- JSON null inside a jsonb column and SQL NULL would look alike: the former is wrapped.
-        WHEN 'jsonb' THEN format('CASE WHEN pg_catalog.jsonb_typeof(pg_catalog.to_jsonb(%1$s)) OPERATOR(pg_catalog.=) ''null'' OR pg_catalog.to_jsonb(%1$s) OPERATOR(pg_catalog.?) ''threadline.json'' THEN pg_catalog.jsonb_build_object(''threadline.json'', %1$s) ELSE pg_catalog.to_jsonb(%1$s) END', reference)
+        -- JSON null inside a jsonb column and SQL NULL would look alike, and a string and the text of a json value: the
+        -- former are wrapped.
+        WHEN 'jsonb' THEN format('CASE WHEN pg_catalog.jsonb_typeof(pg_catalog.to_jsonb(%1$s)) OPERATOR(pg_catalog.=) ANY (ARRAY[''null'', ''string'']) OR pg_catalog.to_jsonb(%1$s) OPERATOR(pg_catalog.?) ''threadline.json'' THEN pg_catalog.jsonb_build_object(''threadline.json'', %1$s) ELSE pg_catalog.to_jsonb(%1$s) END', reference)
         -- A JSON number has no negative zero.
         WHEN 'float' THEN format('CASE WHEN pg_catalog.format(''%%s'', %1$s) OPERATOR(pg_catalog.=) ''-0'' THEN pg_catalog.to_jsonb(''-0''::pg_catalog.text) ELSE pg_catalog.to_jsonb(%1$s) END', reference)
         WHEN 'float array' THEN format('CASE WHEN pg_catalog.format(''%%s'', %1$s) OPERATOR(pg_catalog.~) ''-0[,}]'' THEN pg_catalog.to_jsonb(pg_catalog.format(''%%s'', %1$s)) ELSE pg_catalog.to_jsonb(%1$s) END', reference)
