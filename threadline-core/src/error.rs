@@ -77,7 +77,7 @@ kinds! {
     TruncateRefused, "truncate_refused", is_truncate_refused;
     /// A semantic action is out of bounds; [`setting`](Error::setting) names the field.
     InvalidAction, "invalid_action", is_invalid_action;
-    /// The table is not captured.
+    /// The table is not captured; in a read, [`setting`](Error::setting) names the filter that asked for it.
     NotCaptured, "not_captured", is_not_captured;
     /// The kernel is not installed in this database under this schema, or is too old.
     NotInstalled, "not_installed", is_not_installed;

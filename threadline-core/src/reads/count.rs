@@ -134,6 +134,6 @@ mod tests {
         let nothing = |facts: &str| count.decode(vec![format!(r#"{{"count": 0, "nothing": {facts}}}"#)]);
         assert_eq!(nothing(r#"{"captured": true, "missing": null}"#).unwrap().count, 0);
         let error = nothing(r#"{"captured": false, "missing": 1}"#).unwrap_err();
-        assert_eq!((error.is_not_captured(), error.table()), (true, Some("other")));
+        assert_eq!((error.is_not_captured(), error.table(), error.setting()), (true, Some("other"), Some("table")));
     }
 }

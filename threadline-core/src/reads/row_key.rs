@@ -169,9 +169,13 @@ pub(super) fn not_captured(schema: &str, table: &str) -> Error {
     let remedy = "Check schema and name, or enable capture for it";
     let error = |message: String| Error::new(Kind::NotCaptured, message).remedy_text(remedy);
     match (schema, table) {
-        (schema, "") => error(format!("no table of schema {schema} is captured")),
-        ("", table) => error(format!("table {table} is not captured")).table_text(Some(table.to_owned())),
-        (schema, table) => error(format!("table {schema}.{table} is not captured")).table_name(schema, table),
+        (schema, "") => error(format!("no table of schema {schema} is captured")).setting_name("schema"),
+        ("", table) => {
+            error(format!("table {table} is not captured")).table_text(Some(table.to_owned())).setting_name("table")
+        }
+        (schema, table) => {
+            error(format!("table {schema}.{table} is not captured")).table_name(schema, table).setting_name("table")
+        }
     }
 }
 

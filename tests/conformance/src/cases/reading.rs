@@ -44,8 +44,23 @@ pub(super) async fn a_table_that_is_not_captured_is_an_error<A: Adapter>(place: 
     let adapter: A = place.open(1).await;
     let error = adapter.timeline(&Timeline::new().schema("public").table("plain")).await.unwrap_err();
     assert_eq!(error.code(), Some("not_captured"), "{error:?}");
-    let error = adapter.timeline(&Timeline::new().correlation_id(" ")).await.unwrap_err();
-    assert_eq!(error.code(), Some("invalid_input"), "{error:?}");
+    // Of every read that takes filters.
+    let actor = ActorRef::user("42").unwrap();
+    for (setting, timeline) in [
+        ("table", Timeline::new().schema("public").table("plain")),
+        ("table", Timeline::new().table("nowhere")),
+        ("schema", Timeline::new().schema("nowhere")),
+    ] {
+        let questions = Questions { timeline, ..Questions::about(1, TransactionId(1), &actor, "c") };
+        for (read, answer) in adapter.ask(None, &questions).await.unwrap() {
+            let has_filters = ["timeline", "change_diff", "count_changes", "stream"].contains(&read);
+            if has_filters || read.starts_with("export") {
+                let error = answer.expect_err(read);
+                let told = (error.code(), error.setting());
+                assert_eq!(told, (Some("not_captured"), Some(setting)), "{read}: {error:?}");
+            }
+        }
+    }
 }
 
 /// Filters that cannot match anything, by the name that the error has to give.
