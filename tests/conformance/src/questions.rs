@@ -135,8 +135,13 @@ macro_rules! ask_everything {
         ask_everything!(
             $handle, $questions, $note, [.await],
             |read| futures_util::TryStreamExt::try_collect::<Vec<_>>($handle.stream(read)).await,
-            |export| futures_util::TryStreamExt::try_collect::<Vec<_>>($handle.export(export)).await
-                .map(|pieces| $crate::questions::written(&pieces))
+            |export| match futures_util::TryStreamExt::try_collect::<Vec<_>>($handle.export(export.clone())).await {
+                Ok(pieces) => {
+                    let mut file = $crate::questions::written(&pieces).into_bytes();
+                    $handle.export_to_async(export, &mut file).await.map(|_| String::from_utf8(file).unwrap())
+                }
+                Err(error) => Err(error),
+            }
         )
     };
     (blocking, $handle:expr, $questions:expr, $note:ty) => {

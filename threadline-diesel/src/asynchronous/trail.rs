@@ -389,6 +389,18 @@ pub trait Trail: AuditDsl {
     ///
     /// # Errors
     /// As for [`export_to`](Self::export_to).
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use threadline_core::{Export, Schema};
+    ///
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/diesel_async.rs"));
+    /// # fn main() -> Done { read(async |conn, _| {
+    /// let (schema, export) = (Schema::new("threadline")?, Export::new(Timeline::new().table("posts")));
+    /// let mut file = Vec::new();
+    /// assert_eq!(conn.export_to_async_in(&schema, export, &mut file).await?.returned_count, 3);
+    /// # Ok(()) }) }
+    /// ```
     fn export_to_async_in<W>(
         &mut self,
         schema: &Schema,
