@@ -30,11 +30,11 @@ async fn every_read_agrees_with_a_plain_history() {
                 world.ask_timeline().await;
                 world.ask_as_of().await;
             }
-            for _ in 0..3 {
+            for _ in 0..2 {
                 world.ask_table_as_of().await;
             }
             world.ask_row_history().await;
-            for _ in 0..3 {
+            for _ in 0..2 {
                 world.ask_actor_history().await;
                 world.ask_incident().await;
                 world.ask_correlation().await;

@@ -77,17 +77,18 @@ CREATE FUNCTION @schema@.live_source(table_schema text, table_name text) RETURNS
 LANGUAGE plpgsql STABLE ROWS 1 SET search_path = pg_catalog, pg_temp AS $body$
 #variable_conflict use_column
 DECLARE
-    target regclass := to_regclass(format('%I.%I', live_source.table_schema, live_source.table_name));
-    entry @schema@.audited_tables;
+    entry @schema@.audited_tables := @schema@.table_entry(live_source.table_schema, live_source.table_name);
 BEGIN
-    SELECT e.* INTO entry FROM @schema@.table_entry(live_source.table_schema, live_source.table_name) AS e;
+    target := to_regclass(format('%I.%I', live_source.table_schema, live_source.table_name));
     IF target IS NULL OR entry.id IS NULL OR entry.disabled_at IS NOT NULL OR entry.key_columns = '{}' THEN
         RETURN;
     END IF;
     SELECT string_agg(format('%s AS %I', CASE WHEN entry.policy -> 'mask' ? c.name THEN format('%L::pg_catalog.text', entry.policy ->> 'mask_placeholder')
                                               ELSE @schema@.stored_expression(format('r.%I', c.name), @schema@.type_route(c.type_id)) END, c.name), ', ' ORDER BY c.name COLLATE "C")
     INTO image_fields FROM @schema@.table_columns(target) c WHERE NOT entry.policy -> 'exclude' ? c.name;
-    RETURN QUERY SELECT image_fields, CASE WHEN (SELECT c.relkind FROM pg_class c WHERE c.oid = target) = 'p' THEN '' ELSE 'ONLY ' END || target, target, entry.key_columns;
+    relation := CASE WHEN (SELECT c.relkind FROM pg_class c WHERE c.oid = target) = 'p' THEN '' ELSE 'ONLY ' END || target;
+    key_columns := entry.key_columns;
+    RETURN NEXT;
 END $body$;
 
 -- The query that makes the image of the live row of a table whose key is $1 (jsonb).
