@@ -11,7 +11,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use threadline::sqlx::{AuditedPool, Trail};
 use threadline::{
     ActorHistory, ActorRef, AsOf, AuditedTable, Correlation, CountChanges, Export, ExportFormat, Incident,
-    LinkedChange, ModelColumn, RowHistory, Schema, Timeline, TransactionId, kernel,
+    LinkedChange, ModelColumn, RowHistory, Schema, TableAsOf, Timeline, TransactionId, kernel,
 };
 use threadline_testkit::{Database, Options, PgBouncer, PgBouncerOptions, Server, Standby};
 use time::{Duration, OffsetDateTime};
@@ -76,7 +76,17 @@ async fn answers(db: &AuditedPool) -> String {
     let now = OffsetDateTime::now_utc();
     let published = mine.entries[0].change.captured_at;
     let streamed: Vec<LinkedChange> = db.stream(Timeline::new().table("posts")).try_collect().await.unwrap();
+    let mut whole = Vec::new();
+    for table in ["posts", "notes"] {
+        let rows = db.stream(TableAsOf::new("public", table, published));
+        whole.extend(rows.map_ok(|row| format!("{row:?}")).try_collect::<Vec<_>>().await.unwrap());
+    }
+    let typed: Vec<_> = db.table_as_of::<Post>(published).try_collect().await.unwrap();
+    assert_eq!(typed.len(), 700);
+    // In no particular order.
+    whole.sort();
     let mut texts = vec![
+        format!("{whole:?}"),
         format!("{page:?}\n{later:?}\n{mine:?}"),
         format!("{:?}", db.row_history(&of_row).await.unwrap()),
         format!("{:?}", db.timeline(&of_key).await.unwrap()),
