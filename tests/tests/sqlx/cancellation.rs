@@ -52,7 +52,7 @@ fn me(round: usize) -> threadline::AuditContext {
 
 async fn begin(target: Target) {
     let pool = target.pool(1);
-    let mut sweep = Sweep::new(ROUNDS, 2);
+    let mut sweep = Sweep::new(ROUNDS, 1);
     while let Some(round) = sweep.next_round() {
         let context = me(round);
         drop(sweep.cancel(pool.begin_audited(&context)).await);
@@ -78,7 +78,7 @@ async fn begin_on_a_plain_connection(target: Target) {
 
 async fn the_closure_form(target: Target) {
     let db = target.audited(1);
-    let mut sweep = Sweep::new(ROUNDS, 7);
+    let mut sweep = Sweep::new(ROUNDS, 4);
     while let Some(round) = sweep.next_round() {
         let context = me(round);
         let work = db.transaction(&context, async |tx| {
@@ -96,7 +96,7 @@ async fn the_closure_form(target: Target) {
 
 async fn the_retried_form(target: Target) {
     let pool = target.pool(1);
-    let mut sweep = Sweep::new(ROUNDS, 9);
+    let mut sweep = Sweep::new(ROUNDS, 5);
     while let Some(round) = sweep.next_round() {
         let context = me(round);
         let policy = RetryPolicy::new().pause(std::time::Duration::from_micros(10));
@@ -139,7 +139,7 @@ async fn record_action(target: Target) {
 
 async fn commit(target: Target) {
     let pool = target.pool(1);
-    let mut sweep = Sweep::new(ROUNDS, 2);
+    let mut sweep = Sweep::new(ROUNDS, 1);
     while let Some(round) = sweep.next_round() {
         let mut tx = pool.begin_audited(&me(round)).await.unwrap();
         insert_post(&mut tx, id(round)).await.unwrap();
@@ -164,7 +164,7 @@ async fn rollback(target: Target) {
 
 async fn rollback_and_record(target: Target) {
     let pool = target.pool(1);
-    let mut sweep = Sweep::new(ROUNDS, 5);
+    let mut sweep = Sweep::new(ROUNDS, 3);
     while let Some(round) = sweep.next_round() {
         let mut tx = pool.begin_audited(&me(round)).await.unwrap();
         insert_post(&mut tx, id(round)).await.unwrap();
@@ -181,7 +181,7 @@ async fn rollback_and_record(target: Target) {
 
 async fn a_nested_scope(target: Target) {
     let pool = target.pool(1);
-    let mut sweep = Sweep::new(ROUNDS, 5);
+    let mut sweep = Sweep::new(ROUNDS, 3);
     let mut refused = 0;
     let inner = user("inner");
     while let Some(round) = sweep.next_round() {
@@ -234,7 +234,7 @@ async fn a_nested_scope(target: Target) {
 
 async fn a_nested_scope_in_an_attached_transaction(target: Target) {
     let pool = target.pool(1);
-    let mut sweep = Sweep::new(ROUNDS, 6);
+    let mut sweep = Sweep::new(ROUNDS, 3);
     let inner = user("inner");
     while let Some(round) = sweep.next_round() {
         let mut tx = pool.begin().await.unwrap();
@@ -260,7 +260,7 @@ async fn a_nested_scope_in_an_attached_transaction(target: Target) {
 
 async fn recording_a_failure(target: Target) {
     let pool = target.pool(1);
-    let mut sweep = Sweep::new(ROUNDS, 4);
+    let mut sweep = Sweep::new(ROUNDS, 2);
     while let Some(round) = sweep.next_round() {
         let (context, action) = (me(round), Action::new("login"));
         let mut connection = pool.acquire().await.unwrap();
@@ -274,7 +274,7 @@ async fn recording_a_failure(target: Target) {
 
 async fn a_read(target: Target) {
     let pool = target.pool(1);
-    let mut sweep = Sweep::new(ROUNDS, 4);
+    let mut sweep = Sweep::new(ROUNDS, 2);
     while sweep.next_round().is_some() {
         sweep.cancel(pool.run(&InstalledVersion)).await.map(Result::unwrap);
         assert!(is_clean(&pool).await, "{sweep}");
@@ -290,7 +290,7 @@ async fn an_export(target: Target) {
         .await
         .unwrap();
     drop(connection);
-    let mut sweep = Sweep::new(ROUNDS, 10);
+    let mut sweep = Sweep::new(ROUNDS, 5);
     while sweep.next_round().is_some() {
         let mut pieces = Box::pin(pool.export(Export::new(Timeline::new())));
         let all = async {

@@ -159,7 +159,7 @@ async fn an_odd_schema_is_no_obstacle(target: Target) {
 
 async fn cancelled_blocks_leave_nothing_behind(target: Target) {
     let db = target.audited(1);
-    let mut sweep = Sweep::new(20, 5);
+    let mut sweep = Sweep::new(20, 2);
     while let Some(round) = sweep.next_round() {
         let id = i64::try_from(round).unwrap();
         let block = async {

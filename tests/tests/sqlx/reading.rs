@@ -135,7 +135,7 @@ async fn the_kernel_is_looked_for_in_the_schema_of_the_pool(target: Target) {
 
 async fn cancelled_reads_leave_nothing_behind(target: Target) {
     let pool = target.pool(1);
-    let (mut pooled, mut alone) = (Sweep::new(60, 3), Sweep::new(60, 2));
+    let (mut pooled, mut alone) = (Sweep::new(60, 2), Sweep::new(60, 1));
     while pooled.next_round().is_some() {
         drop(pooled.cancel(pool.run(&InstalledVersion)).await);
         let mut connection = pool.acquire().await.unwrap();

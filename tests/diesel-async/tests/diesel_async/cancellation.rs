@@ -138,7 +138,7 @@ async fn begin_form(target: Target, mut source: Source) {
 }
 
 async fn the_closure_form(target: Target, mut source: Source) {
-    let mut sweep = Sweep::new(ROUNDS, 7);
+    let mut sweep = Sweep::new(ROUNDS, 4);
     while let Some(round) = sweep.next_round() {
         let context = me(round);
         borrowed!(&mut source, conn => {
@@ -158,7 +158,7 @@ async fn the_closure_form(target: Target, mut source: Source) {
 }
 
 async fn the_retried_form(target: Target, mut source: Source) {
-    let mut sweep = Sweep::new(ROUNDS, 10);
+    let mut sweep = Sweep::new(ROUNDS, 6);
     while let Some(round) = sweep.next_round() {
         let context = me(round);
         let policy = RetryPolicy::new().pause(std::time::Duration::from_micros(10));
@@ -202,7 +202,7 @@ async fn record_action(target: Target, mut source: Source) {
 }
 
 async fn commit(target: Target, mut source: Source) {
-    let mut sweep = Sweep::new(ROUNDS, 2);
+    let mut sweep = Sweep::new(ROUNDS, 1);
     while let Some(round) = sweep.next_round() {
         borrowed!(&mut source, conn => {
             let mut tx = conn.begin_audited(&me(round)).await.unwrap();
@@ -229,7 +229,7 @@ async fn rollback(target: Target, mut source: Source) {
 }
 
 async fn a_nested_scope(target: Target, mut source: Source) {
-    let mut sweep = Sweep::new(ROUNDS, 5);
+    let mut sweep = Sweep::new(ROUNDS, 3);
     let mut refused = 0;
     let inner = user("inner");
     while let Some(round) = sweep.next_round() {
@@ -303,7 +303,7 @@ async fn attaching(target: Target, mut source: Source) {
 }
 
 async fn recording_a_failure(target: Target, mut source: Source) {
-    let mut sweep = Sweep::new(ROUNDS, 4);
+    let mut sweep = Sweep::new(ROUNDS, 3);
     while let Some(round) = sweep.next_round() {
         let (context, action) = (me(round), Action::new("login"));
         borrowed!(&mut source, conn => {
@@ -318,7 +318,7 @@ async fn recording_a_failure(target: Target, mut source: Source) {
 }
 
 async fn a_read(target: Target, mut source: Source) {
-    let mut sweep = Sweep::new(ROUNDS, 5);
+    let mut sweep = Sweep::new(ROUNDS, 3);
     while sweep.next_round().is_some() {
         borrowed!(&mut source, conn => {
             sweep.cancel(conn.run(&InstalledVersion)).await.map(Result::unwrap);

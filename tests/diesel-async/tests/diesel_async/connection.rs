@@ -145,7 +145,7 @@ async fn a_transaction_costs_no_round_trip_more() {
 async fn a_cancelled_transaction_of_diesel_reaches_no_later_borrower_of_a_pool() {
     let target = Target::new();
     let pool = target.pool(1);
-    let mut sweep = Sweep::new(60, 3);
+    let mut sweep = Sweep::new(60, 2);
     while let Some(round) = sweep.next_round() {
         let mut conn = AuditedConnection::new(pool.get().await.unwrap(), &user("42")).unwrap();
         drop(sweep.cancel(write(&mut conn, 10 * i64::try_from(round).unwrap())).await);

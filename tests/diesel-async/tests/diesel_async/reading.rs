@@ -210,7 +210,7 @@ async fn a_stream_dropped_half_way_leaves_nothing() {
     })
     .await
     .unwrap();
-    let mut sweep = Sweep::new(60, 3);
+    let mut sweep = Sweep::new(60, 2);
     while sweep.next_round().is_some() {
         let two = async {
             let mut changes = std::pin::pin!(conn.stream(Timeline::new().table("posts")));

@@ -48,7 +48,7 @@ async fn begin() {
 async fn the_closure_form() {
     let target = Target::new();
     let db = target.audited(1);
-    let mut sweep = Sweep::new(ROUNDS, 7);
+    let mut sweep = Sweep::new(ROUNDS, 2);
     while let Some(round) = sweep.next_round() {
         let context = me(round);
         let work = db.transaction(&context, async |tx| {
@@ -68,7 +68,7 @@ async fn the_closure_form() {
 async fn the_macros_form() {
     let target = Target::new();
     let db = target.audited(1);
-    let mut sweep = Sweep::new(ROUNDS, 6);
+    let mut sweep = Sweep::new(ROUNDS, 2);
     while let Some(round) = sweep.next_round() {
         let context = me(round);
         let action = Some(Action::new("post.published"));
@@ -85,7 +85,7 @@ async fn the_macros_form() {
 async fn a_transaction_that_seaorm_begins() {
     let target = Target::new();
     let db = target.audited(1);
-    let mut sweep = Sweep::new(ROUNDS, 6);
+    let mut sweep = Sweep::new(ROUNDS, 2);
     while let Some(round) = sweep.next_round() {
         let session = db.with(&me(round));
         let author = authors::ActiveModelEx { name: Set(round.to_string()), ..Default::default() };
@@ -104,7 +104,7 @@ async fn the_retried_form() {
     let target = Target::new();
     let db = target.audited(1);
     let policy = RetryPolicy::new().pause(Duration::from_micros(10));
-    let mut sweep = Sweep::new(ROUNDS, 12);
+    let mut sweep = Sweep::new(ROUNDS, 3);
     while let Some(round) = sweep.next_round() {
         let context = me(round);
         let first = AtomicBool::new(true);
@@ -143,7 +143,7 @@ async fn record_action() {
 async fn commit() {
     let target = Target::new();
     let db = target.audited(1);
-    let mut sweep = Sweep::new(ROUNDS, 2);
+    let mut sweep = Sweep::new(ROUNDS, 1);
     while let Some(round) = sweep.next_round() {
         let tx = db.begin(&me(round)).await.unwrap();
         insert_post(&tx, id(round)).await.unwrap();
@@ -172,7 +172,7 @@ async fn rollback() {
 async fn a_nested_scope() {
     let target = Target::new();
     let db = target.audited(1);
-    let mut sweep = Sweep::new(ROUNDS, 5);
+    let mut sweep = Sweep::new(ROUNDS, 2);
     let mut kept = 0;
     while let Some(round) = sweep.next_round() {
         let tx = db.begin(&me(round)).await.unwrap();
@@ -215,7 +215,7 @@ async fn attaching() {
 async fn recording_a_failure() {
     let target = Target::new();
     let db = target.audited(1);
-    let mut sweep = Sweep::new(ROUNDS, 5);
+    let mut sweep = Sweep::new(ROUNDS, 2);
     let action = Action::new("login");
     while let Some(round) = sweep.next_round() {
         let context = me(round);
@@ -229,7 +229,7 @@ async fn recording_a_failure() {
 async fn a_read() {
     let target = Target::new();
     let db = target.audited(1);
-    let mut sweep = Sweep::new(ROUNDS, 4);
+    let mut sweep = Sweep::new(ROUNDS, 2);
     while sweep.next_round().is_some() {
         sweep.cancel(db.run(&InstalledVersion)).await.map(Result::unwrap);
         assert!(is_clean(db.unaudited()).await, "{sweep}");
