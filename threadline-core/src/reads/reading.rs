@@ -15,7 +15,7 @@ use crate::{Error, LinkedChange, Schema, Statement, decode};
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be read as a stream",
     label = "its answer is one value, or has a bound",
-    note = "a `Timeline`, a `RowHistory` and an `Export` are streamed; anything else is read with `run`"
+    note = "a `Timeline` and a `RowHistory` are streamed; anything else is read with `run`, an `Export` with `export`"
 )]
 pub trait Streamed {
     /// One entry.
