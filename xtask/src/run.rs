@@ -2,8 +2,11 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fmt::{self, Display};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Command, ExitCode, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::thread;
 
 /// Why a command of ours cannot go on.
 #[derive(Debug)]
@@ -77,6 +80,25 @@ impl Step {
         self.command.status().map_err(|error| Failed(format!("cannot run `{self}`: {error}")))
     }
 
+    /// Runs it, and gives each line that it prints to `on_line` besides.
+    pub(crate) fn observe(mut self, mut on_line: impl FnMut(&str)) -> Result<ExitStatus, Failed> {
+        eprintln!("$ {self}");
+        let failed = |error: io::Error| Failed(format!("cannot run a program: {error}"));
+        let mut child = self.command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(failed)?;
+        let (sender, lines) = mpsc::channel();
+        if let Some(output) = child.stdout.take() {
+            relay(output, io::stdout(), sender.clone());
+        }
+        if let Some(output) = child.stderr.take() {
+            relay(output, io::stderr(), sender);
+        }
+        // Until both have ended.
+        for line in lines {
+            on_line(&line);
+        }
+        child.wait().map_err(failed)
+    }
+
     /// Runs it and returns what it prints.
     pub(crate) fn output(mut self) -> Result<String, Failed> {
         eprintln!("$ {self}");
@@ -103,6 +125,22 @@ impl Display for Step {
         }
         Ok(())
     }
+}
+
+/// Copies lines as they come, in the background.
+fn relay(from: impl Read + Send + 'static, mut to: impl Write + Send + 'static, lines: mpsc::Sender<String>) {
+    thread::spawn(move || {
+        let mut from = BufReader::new(from);
+        let mut line = Vec::new();
+        while from.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+            // Whoever does not want to see it any more still wants the result.
+            let _ = to.write_all(&line);
+            if lines.send(String::from_utf8_lossy(&line).trim_end().to_owned()).is_err() {
+                break;
+            }
+            line.clear();
+        }
+    });
 }
 
 fn exit_code(status: ExitStatus) -> ExitCode {

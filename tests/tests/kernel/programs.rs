@@ -1,11 +1,11 @@
 //! PostgreSQL's client programs, for tests that dump, restore, or read what only a client is told.
 
-use std::env;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use threadline_testkit::{Database, Server};
+use threadline_tests::cannot_run;
 
 use crate::session::Session;
 
@@ -109,14 +109,6 @@ impl Programs {
     pub(crate) fn dump_text(&self, database: &Database, options: &[&str]) -> String {
         String::from_utf8(self.dump(database, options)).expect("a dump is UTF-8")
     }
-}
-
-/// Says that a test cannot run, or fails it where that is not expected.
-#[track_caller]
-pub(crate) fn cannot_run(why: &str) {
-    assert!(env::var_os("THREADLINE_PG_BIN").is_some(), "{why}");
-    // Past the test harness, which would keep it to itself.
-    let _ = writeln!(std::io::stderr(), "NOT RUN: {}: {why}", std::thread::current().name().unwrap_or("a test"));
 }
 
 /// Whether the server has these extensions. If not, that is said, or the test fails.

