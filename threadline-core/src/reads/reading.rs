@@ -15,7 +15,7 @@ use crate::{Error, LinkedChange, Schema, Statement, decode};
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be read as a stream",
     label = "its answer is one value, or has a bound",
-    note = "a `Timeline` and a `RowHistory` are streamed; anything else is read with `run`, an `Export` with `export`"
+    note = "a `Timeline`, a `RowHistory` and a `TableAsOf` are streamed; an `Export` has `export`, anything else `run`"
 )]
 pub trait Streamed {
     /// One entry.
