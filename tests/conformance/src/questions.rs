@@ -27,7 +27,7 @@ pub struct Questions {
     pub correlation: Correlation,
     /// A row as JSON.
     pub as_of: AsOf,
-    /// The key of the row of [`Note`]s that is read as a struct.
+    /// The key of the row of `Note`s that is read as a struct.
     pub key: i64,
     /// The instant for which it is.
     pub at: OffsetDateTime,
