@@ -28,10 +28,11 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> syn::Result<T
         )
     })?;
     Ok(audited(arguments, &function).unwrap_or_else(|error| {
-        // The function stays, or each of its callers would be one error more.
+        // The function stays, or each of its callers would be one error more. Its body is never run: the error beside it is
+        // one of compiling.
         let error = error.to_compile_error();
         let ItemFn { attrs, vis, sig, .. } = &function;
-        quote!(#error #(#attrs)* #[allow(unused)] #vis #sig { ::core::unimplemented!() })
+        quote!(#error #(#attrs)* #[allow(unused)] #vis #sig { ::core::unreachable!() })
     }))
 }
 

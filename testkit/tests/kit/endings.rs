@@ -44,7 +44,7 @@ fn sigkill() {
 fn sigterm() {
     nothing_is_left_after(|owner| {
         owner.signal_group("TERM");
-        assert_eq!(owner.child.wait().unwrap().signal(), Some(15));
+        assert_eq!(owner.ended().signal(), Some(15));
     });
 }
 
@@ -52,7 +52,7 @@ fn sigterm() {
 fn ctrl_c_to_the_whole_process_group() {
     nothing_is_left_after(|owner| {
         owner.signal_group("INT");
-        assert_eq!(owner.child.wait().unwrap().signal(), Some(2));
+        assert_eq!(owner.ended().signal(), Some(2));
     });
 }
 

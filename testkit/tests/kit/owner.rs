@@ -69,6 +69,19 @@ impl Owner {
         kill(signal, &format!("-{}", self.child.id()));
     }
 
+    /// How it ended of a signal, if it does: a program that is started with the signal ignored ignores it too.
+    pub(crate) fn ended(&mut self) -> ExitStatus {
+        let mut status = None;
+        eventually(
+            "the owner ends of the signal (were the tests started with it ignored, as `nohup ..&` does?)",
+            || {
+                status = self.child.try_wait().unwrap();
+                status.is_some()
+            },
+        );
+        status.unwrap()
+    }
+
     /// The process id of PostgreSQL, as it wrote it itself.
     pub(crate) fn postmaster(&self) -> String {
         let file = Path::new(&self.owned["dir"]).join("data/postmaster.pid");
