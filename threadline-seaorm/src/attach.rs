@@ -5,7 +5,7 @@ use std::ops::Deref;
 use sea_orm::{DatabaseExecutor, DatabaseTransaction};
 use threadline_core::{Action, ActionId, AuditContext, LeaveContext, PreviousContext, Schema};
 
-use crate::scope::Scope;
+use crate::guarded::Guarded;
 use crate::{AuditedTransaction, Error};
 
 /// Puts `context` on a transaction that a framework, a request scope or a data migration has opened.
@@ -56,7 +56,7 @@ where
     T: OpenTransaction,
 {
     let transaction = transaction.open_transaction().ok_or_else(Error::not_in_transaction)?;
-    let (scope, previous) = Scope::attach(transaction, context, schema).await?;
+    let (scope, previous) = Guarded::attach(transaction, context, schema).await?;
     Ok(Attached { scope, previous })
 }
 
@@ -103,7 +103,7 @@ impl OpenTransaction for AuditedTransaction {
 #[derive(Debug)]
 #[must_use = "detach() brings back the context that the transaction had before"]
 pub struct Attached<'t> {
-    scope: Scope<'t>,
+    scope: Guarded<'t>,
     previous: PreviousContext,
 }
 
@@ -130,7 +130,7 @@ impl Attached<'_> {
         self.scope.perform(&LeaveContext(&self.previous)).await.map_err(Error::in_closing)
     }
 
-    pub(crate) fn scope(&self) -> &Scope<'_> {
+    pub(crate) fn guarded(&self) -> &Guarded<'_> {
         &self.scope
     }
 }

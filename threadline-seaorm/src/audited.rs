@@ -2,7 +2,7 @@
 
 use threadline_core::{Action, AuditContext, Outcome};
 
-use crate::scope::Scope;
+use crate::guarded::Guarded;
 use crate::session::roll_back_or_trace;
 use crate::{Attached, AuditedDatabase, AuditedTransaction, Error, Session};
 
@@ -66,12 +66,12 @@ impl Attached<'_> {
         F: AsyncFnOnce(&AuditedTransaction) -> Result<T, E>,
         E: From<Error>,
     {
-        nested(self.scope(), context, action.as_ref(), body).await
+        nested(self.guarded(), context, action.as_ref(), body).await
     }
 }
 
 async fn nested<T, E, F>(
-    outer: &Scope<'_>,
+    outer: &Guarded<'_>,
     context: &AuditContext,
     action: Option<&Action>,
     body: F,

@@ -22,31 +22,31 @@ macro_rules! connection_traits {
         #[async_trait]
         impl ConnectionTrait for $type {
             fn get_database_backend(&self) -> DbBackend {
-                ConnectionTrait::get_database_backend(self.scope().plain())
+                ConnectionTrait::get_database_backend(self.guarded().plain())
             }
 
             async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-                self.scope().forward(self.scope().plain().execute_raw(statement)).await
+                self.guarded().forward(self.guarded().plain().execute_raw(statement)).await
             }
 
             async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
-                self.scope().forward(self.scope().plain().execute_unprepared(sql)).await
+                self.guarded().forward(self.guarded().plain().execute_unprepared(sql)).await
             }
 
             async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-                self.scope().forward(self.scope().plain().query_one_raw(statement)).await
+                self.guarded().forward(self.guarded().plain().query_one_raw(statement)).await
             }
 
             async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-                self.scope().forward(self.scope().plain().query_all_raw(statement)).await
+                self.guarded().forward(self.guarded().plain().query_all_raw(statement)).await
             }
 
             fn support_returning(&self) -> bool {
-                self.scope().plain().support_returning()
+                self.guarded().plain().support_returning()
             }
 
             fn is_mock_connection(&self) -> bool {
-                self.scope().is_mock()
+                self.guarded().is_mock()
             }
         }
 
@@ -57,7 +57,7 @@ macro_rules! connection_traits {
                 Self: 'a;
 
             fn get_database_backend(&self) -> DbBackend {
-                StreamTrait::get_database_backend(self.scope().plain())
+                StreamTrait::get_database_backend(self.guarded().plain())
             }
 
             fn stream_raw<'a>(
@@ -65,10 +65,10 @@ macro_rules! connection_traits {
                 statement: Statement,
             ) -> Pin<Box<dyn Future<Output = Result<Self::Stream<'a>, DbErr>> + 'a + Send>> {
                 Box::pin(async move {
-                    self.scope().ensure_alive()?;
+                    self.guarded().ensure_alive()?;
                     // The stream's errors go past us.
-                    self.scope().condition().doubt();
-                    self.scope().plain().stream_raw(statement).await
+                    self.guarded().condition().doubt();
+                    self.guarded().plain().stream_raw(statement).await
                 })
             }
         }
@@ -160,12 +160,12 @@ macro_rules! transaction_trait {
 
 transaction_trait!(
     AuditedTransaction,
-    begin: |tx, options| tx.scope().enter_with(&options).await.map(AuditedTransaction),
+    begin: |tx, options| tx.guarded().enter_with(&options).await.map(AuditedTransaction),
     failed: |_tx| {}
 );
 transaction_trait!(
     Attached<'_>,
-    begin: |attached, options| attached.scope().enter_with(&options).await.map(AuditedTransaction),
+    begin: |attached, options| attached.guarded().enter_with(&options).await.map(AuditedTransaction),
     failed: |_attached| {}
 );
 transaction_trait!(

@@ -2,7 +2,7 @@
 
 use threadline_core::AuditContext;
 
-use crate::scope::Scope;
+use crate::guarded::Guarded;
 use crate::session::roll_back_or_trace;
 use crate::{Attached, AuditedTransaction, Error};
 
@@ -61,11 +61,11 @@ impl Attached<'_> {
         F: AsyncFnOnce(&AuditedTransaction) -> Result<T, E>,
         E: From<Error>,
     {
-        nested(self.scope(), context, body).await
+        nested(self.guarded(), context, body).await
     }
 }
 
-async fn nested<F, T, E>(outer: &Scope<'_>, context: Option<&AuditContext>, body: F) -> Result<T, E>
+async fn nested<F, T, E>(outer: &Guarded<'_>, context: Option<&AuditContext>, body: F) -> Result<T, E>
 where
     F: AsyncFnOnce(&AuditedTransaction) -> Result<T, E>,
     E: From<Error>,

@@ -4,7 +4,7 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseExecutor, DatabaseTra
 use threadline_core::{Schema, Statement};
 
 use crate::begin::Beginning;
-use crate::scope::Scope;
+use crate::guarded::Guarded;
 use crate::{Attached, AuditedDatabase, AuditedTransaction, Error, Trail, wire};
 
 /// What makes a transaction one for our reads; SeaORM's own BEGIN cannot carry it. As `threadline_core::BEGIN_READ`.
@@ -22,7 +22,7 @@ enum Place<'h> {
     /// In one that is open.
     Within(&'h DatabaseTransaction),
     /// In an audited one, which learns of errors.
-    Audited(&'h Scope<'h>),
+    Audited(&'h Guarded<'h>),
     /// On SeaORM's mock, which sees this statement and no other.
     Mock(&'h DatabaseConnection),
 }
@@ -114,20 +114,20 @@ impl Trail for AuditedDatabase {
 
 impl Trail for AuditedTransaction {
     async fn __reach(&self) -> Result<Reached<'_>, Error> {
-        Ok(Reached(Place::Audited(self.scope())))
+        Ok(Reached(Place::Audited(self.guarded())))
     }
 
     fn __schema(&self) -> Schema {
-        self.scope().schema().clone()
+        self.guarded().schema().clone()
     }
 }
 
 impl Trail for Attached<'_> {
     async fn __reach(&self) -> Result<Reached<'_>, Error> {
-        Ok(Reached(Place::Audited(self.scope())))
+        Ok(Reached(Place::Audited(self.guarded())))
     }
 
     fn __schema(&self) -> Schema {
-        self.scope().schema().clone()
+        self.guarded().schema().clone()
     }
 }

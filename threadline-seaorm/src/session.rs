@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use threadline_core::{Action, ActionId, AuditContext, Outcome, TransactionOptions};
 
-use crate::scope::Scope;
+use crate::guarded::Guarded;
 use crate::{AuditedDatabase, AuditedTransaction, Error, IntoTransactionOptions, failure, options};
 
 /// An [`AuditedDatabase`] under one context, from [`AuditedDatabase::with`]. It can only begin audited transactions.
@@ -138,7 +138,7 @@ impl Session {
     }
 
     async fn open(&self, options: &TransactionOptions, action: Option<&Action>) -> Result<AuditedTransaction, Error> {
-        let scope = Scope::open(&self.database, Arc::clone(&self.context), options, action).await?;
+        let scope = Guarded::open(&self.database, Arc::clone(&self.context), options, action).await?;
         Ok(AuditedTransaction(scope))
     }
 

@@ -6,7 +6,7 @@ use sea_orm::DatabaseTransaction;
 use threadline_core::{Action, ActionId, AuditContext, TransactionId};
 
 use crate::Error;
-use crate::scope::Scope;
+use crate::guarded::Guarded;
 
 /// A transaction whose changes and actions are recorded under one [`AuditContext`].
 ///
@@ -34,7 +34,7 @@ use crate::scope::Scope;
 /// ```
 #[derive(Debug)]
 #[must_use = "a transaction is rolled back when it is dropped without commit()"]
-pub struct AuditedTransaction(pub(crate) Scope<'static>);
+pub struct AuditedTransaction(pub(crate) Guarded<'static>);
 
 impl AuditedTransaction {
     /// The context that changes are recorded under.
@@ -75,7 +75,7 @@ impl AuditedTransaction {
         self.0.rollback().await
     }
 
-    pub(crate) fn scope(&self) -> &Scope<'static> {
+    pub(crate) fn guarded(&self) -> &Guarded<'static> {
         &self.0
     }
 }

@@ -14,7 +14,7 @@ use crate::begin::{Beginning, Condition, Node};
 use crate::{AuditedDatabase, Error, wire};
 
 /// A transaction or savepoint with a context.
-pub(crate) struct Scope<'t> {
+pub(crate) struct Guarded<'t> {
     held: Held<'t>,
     level: Level,
     condition: Arc<Condition>,
@@ -42,7 +42,7 @@ enum Level {
     Savepoint,
 }
 
-impl Scope<'static> {
+impl Guarded<'static> {
     /// Begins, and gives the context and perhaps an action in the next message.
     pub(crate) async fn open(
         database: &AuditedDatabase,
@@ -75,7 +75,7 @@ impl Scope<'static> {
     }
 }
 
-impl<'t> Scope<'t> {
+impl<'t> Guarded<'t> {
     /// Puts a context on a transaction of somebody else, and answers what brings the one before back.
     pub(crate) async fn attach(
         transaction: &'t DatabaseTransaction,
@@ -244,7 +244,7 @@ impl<'t> Scope<'t> {
 
     /// A savepoint, perhaps with a context of its own. Dropped, it rolls back to the savepoint, which brings the outer
     /// context back too: settings obey savepoints.
-    pub(crate) async fn enter(&self, context: Option<&AuditContext>) -> Result<Scope<'static>, Error> {
+    pub(crate) async fn enter(&self, context: Option<&AuditContext>) -> Result<Guarded<'static>, Error> {
         if let Some(context) = context {
             context.validate()?;
         }
@@ -264,7 +264,7 @@ impl<'t> Scope<'t> {
             self.condition.lose();
             Error::from(error).in_closing()
         })?;
-        let mut scope = Scope {
+        let mut scope = Guarded {
             held: Held::Owned(Arc::new(Node { tx: savepoint, outer })),
             level: Level::Savepoint,
             condition: Arc::clone(&self.condition),
@@ -283,7 +283,7 @@ impl<'t> Scope<'t> {
         Ok(scope)
     }
 
-    pub(crate) async fn enter_with(&self, options: &TransactionOptions) -> Result<Scope<'static>, Error> {
+    pub(crate) async fn enter_with(&self, options: &TransactionOptions) -> Result<Guarded<'static>, Error> {
         let scope = self.enter(None).await?;
         if let Some(sql) = wire::set_transaction(options) {
             scope.watch(scope.plain().execute_unprepared(&sql)).await?;
@@ -322,8 +322,8 @@ impl Drop for Unanswered<'_> {
 }
 
 /// Shows no part of the context: it may hold personal data.
-impl fmt::Debug for Scope<'_> {
+impl fmt::Debug for Guarded<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Scope").field("condition", &self.condition).finish_non_exhaustive()
+        f.debug_struct("Guarded").field("condition", &self.condition).finish_non_exhaustive()
     }
 }
