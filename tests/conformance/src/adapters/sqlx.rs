@@ -3,8 +3,8 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{AssertSqlSafe, PgConnection, Postgres, Row, Transaction};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgRow};
+use sqlx::{AssertSqlSafe, FromRow, PgConnection, Postgres, Row, Transaction};
 use threadline_core::{Action, AuditContext, LinkedChange, Operation, Page, Timeline, TransactionId};
 use threadline_sqlx::{AuditedPool, AuditedTransaction, Error, RetryPolicy, Session, Trail, attach, audited, retry};
 
@@ -12,8 +12,13 @@ use crate::questions::{Answers, Questions, ask_everything, note_struct};
 use crate::script::{play, play_parts};
 use crate::{Adapter, Call, Ending, Failure, Foreign, Kind, Part, PoolOptions, Scope, Step, failure_of, kind_of};
 
-note_struct! {
-    #[derive(sqlx::FromRow)]
+note_struct! {}
+
+// By hand: the derive would build sqlx once more, as a part of its macros.
+impl<'r> FromRow<'r, PgRow> for Note {
+    fn from_row(row: &'r PgRow) -> sqlx::Result<Self> {
+        Ok(Self { id: row.try_get("id")?, tenant: row.try_get("tenant")?, body: row.try_get("body")? })
+    }
 }
 
 /// sqlx's pool.

@@ -128,6 +128,6 @@ fn with_any_error(conn: &mut PgConnection, context: AuditContext) -> Result<(), 
     Ok(())
 }
 
-fn main() {
+pub(crate) fn main() {
     let _ = (handler, errors_of_the_closure, handles, generic::<PgConnection>, with_any_error);
 }

@@ -94,6 +94,6 @@ fn bill(conn: &mut PgConnection, billing: &AuditContext, post: i64) -> Result<()
     Ok(())
 }
 
-fn main() {
+pub(crate) fn main() {
     let _ = (rename, delete, Posts::touch, Posts::newest, bill);
 }

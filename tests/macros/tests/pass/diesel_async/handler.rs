@@ -153,7 +153,7 @@ async fn with_any_error(
 
 fn is_send<F: Future + Send>(_: F) {}
 
-fn main() {
+pub(crate) fn main() {
     let _ = |pool: Pool<AsyncPgConnection>, conn: AsyncPgConnection, context: AuditContext| {
         is_send(handler(pool.clone(), context.clone(), context.clone(), String::new()));
         is_send(spawned(pool, context.clone()));

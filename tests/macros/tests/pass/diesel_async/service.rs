@@ -97,7 +97,7 @@ async fn bill(conn: &mut AsyncPgConnection, billing: &AuditContext, post: i64) -
 
 fn is_send<F: Future + Send>(_: F) {}
 
-fn main() {
+pub(crate) fn main() {
     let _ = |conn: &mut AsyncPgConnection, context: AuditContext| {
         let posts = Posts { context: context.clone(), names: vec![] };
         is_send(rename(conn, &context, "7", String::new(), "42"));

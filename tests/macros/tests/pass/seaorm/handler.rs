@@ -129,7 +129,7 @@ async fn with_any_error(db: AuditedDatabase, context: AuditContext) -> Result<()
 
 fn is_send<F: Future + Send>(_: F) {}
 
-fn main() {
+pub(crate) fn main() {
     let _ = |db: AuditedDatabase, context: AuditContext| {
         is_send(handler(db.clone(), context.clone(), context.clone(), String::new()));
         is_send(handles((db.clone(), context.clone())));

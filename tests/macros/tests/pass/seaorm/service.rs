@@ -93,7 +93,7 @@ async fn bill(tx: &AuditedTransaction, billing: &AuditContext, post: i64) -> Res
 
 fn is_send<F: Future + Send>(_: F) {}
 
-fn main() {
+pub(crate) fn main() {
     let _ = |db: AuditedDatabase, context: AuditContext| {
         let posts = Posts { db: db.clone(), context: context.clone(), names: vec![] };
         is_send(rename(&db, &context, "7", String::new(), "42"));

@@ -128,7 +128,7 @@ async fn with_any_error(db: AuditedPool, context: AuditContext) -> Result<(), Bo
 
 fn is_send<F: Future + Send>(_: F) {}
 
-fn main() {
+pub(crate) fn main() {
     let _ = |db: AuditedPool, context: AuditContext| {
         is_send(handler(db.clone(), context.clone(), context.clone(), String::new()));
         is_send(handles((db.clone(), context.clone())));

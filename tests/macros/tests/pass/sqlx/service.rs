@@ -96,7 +96,7 @@ async fn extracted(State(db): State<AuditedPool>, State(ctx): State<AuditContext
 
 fn is_send<F: Future + Send>(_: F) {}
 
-fn main() {
+pub(crate) fn main() {
     let _ = |db: AuditedPool, context: AuditContext| {
         let posts = Posts { db: db.clone(), context: context.clone(), names: vec![] };
         is_send(rename(&db, &context, "7", String::new(), "42"));
