@@ -3,6 +3,8 @@
 //! Each prints the commands that it runs and ends with their exit code.
 
 mod adapter_lines;
+#[cfg(test)]
+mod named_tests;
 mod pg_matrix;
 mod pgbouncer;
 #[cfg(test)]

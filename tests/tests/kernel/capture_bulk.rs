@@ -148,3 +148,32 @@ fn a_plan_made_for_many_rows_is_never_compiled() {
     );
     assert_eq!(settings, ["{jit=off,plan_cache_mode=force_generic_plan}"; 3]);
 }
+
+/// So what it costs does not grow with the trail.
+#[test]
+fn recording_looks_nothing_up_in_the_trail() {
+    const LOOKED_UP: &str = "SELECT coalesce(sum(seq_scan + coalesce(idx_scan, 0)), 0) FROM pg_stat_xact_all_tables
+        WHERE schemaname = 'threadline' AND relname ~ '^audit_(transactions|changes|actions)'";
+    let (_database, mut session) = database_with(
+        "CREATE TABLE t (id int PRIMARY KEY, v text); SELECT threadline.enable_capture('t');
+         CREATE TABLE p (id int PRIMARY KEY, v text) PARTITION BY RANGE (id); CREATE TABLE p1 PARTITION OF p DEFAULT; SELECT threadline.enable_capture('p');",
+    );
+    for context in
+        ["", "SELECT threadline.set_context('{\"type\": \"user\", \"id\": \"42\"}', '{\"request_id\": \"r\"}');"]
+    {
+        session.run(&format!("BEGIN; {context}"));
+        for table in ["t", "p"] {
+            session.run(&format!(
+                "INSERT INTO {table} SELECT g, 'a' FROM generate_series(1, 20) AS g; SAVEPOINT s; UPDATE {table} SET v = 'b' WHERE id = 1;
+                 UPDATE {table} SET v = 'c'; UPDATE {table} SET id = 100 WHERE id = 2; ROLLBACK TO s; DELETE FROM {table};"
+            ));
+        }
+        if !context.is_empty() {
+            session.run(r#"SELECT threadline.record_action('{"name": "first"}'); INSERT INTO t VALUES (1); SELECT threadline.record_action('{"name": "second"}'); INSERT INTO t VALUES (2)"#);
+        }
+        assert_eq!(session.value(LOOKED_UP), "0");
+        session.run("ROLLBACK");
+    }
+    session.run("BEGIN; SELECT count(*) FROM threadline.audit_changes");
+    assert_ne!(session.value(LOOKED_UP), "0", "it would be seen");
+}
