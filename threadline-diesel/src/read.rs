@@ -23,16 +23,17 @@ use crate::{Entries, Error, RowsAsOf, wire};
 /// its own.
 ///
 /// # Examples
-/// ```no_run
+/// ```
 /// use diesel::prelude::*;
 /// use threadline_diesel::prelude::*;
 ///
-/// # fn example(conn: &mut PgConnection) -> Result<(), threadline_diesel::Error> {
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/diesel.rs"));
+/// # fn main() -> Done { read(|conn: &mut PgConnection, _| {
 /// let page = conn.timeline(&Timeline::new().table("posts").actor(&ActorRef::user("42")?))?;
 /// let history = conn.row_history(&RowHistory::by_id("public", "posts", 7))?;
-/// let version = conn.run(&threadline_core::InstalledVersion)?;
-/// # Ok(())
-/// # }
+/// assert_eq!((page.entries.len(), history.entries.len()), (3, 2));
+/// assert!(conn.run(&threadline_core::InstalledVersion)?.is_some());
+/// # Ok(()) }) }
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot read the trail",
@@ -69,7 +70,7 @@ pub trait Trail: LoadConnection<Backend = Pg> {
     /// As for [`run`](Self::run).
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use threadline_core::{InstalledVersion, Schema};
     ///
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/diesel.rs"));
@@ -248,7 +249,7 @@ pub trait Trail: LoadConnection<Backend = Pg> {
     /// As for [`stream`](Self::stream).
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use threadline_core::Schema;
     ///
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/diesel.rs"));
@@ -297,7 +298,7 @@ pub trait Trail: LoadConnection<Backend = Pg> {
     /// As for [`export_to`](Self::export_to).
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use threadline_core::{Export, Schema};
     ///
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/diesel.rs"));
@@ -398,7 +399,7 @@ pub trait Trail: LoadConnection<Backend = Pg> {
     /// As for [`as_of`](Self::as_of).
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use threadline_core::Schema;
     ///
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/diesel.rs"));
@@ -426,30 +427,21 @@ pub trait Trail: LoadConnection<Backend = Pg> {
     /// document, and as for [`run`](Self::run).
     ///
     /// # Examples
-    /// ```no_run
-    /// use diesel::prelude::*;
-    /// use threadline_core::{Audited, AuditedTable, ModelColumn, TableAsOf};
-    /// use threadline_diesel::Trail;
+    /// ```
+    /// use threadline_core::TableAsOf;
     ///
-    /// # diesel::table! { posts (id) { id -> BigInt, title -> Text, } }
-    /// # #[derive(Queryable, Selectable, QueryableByName)]
-    /// # struct Post { id: i64, title: String }
-    /// # impl Audited for Post {
-    /// #     fn audited_table() -> AuditedTable { AuditedTable::new("public", "posts") }
-    /// #     fn columns() -> &'static [ModelColumn] {
-    /// #         &const { [ModelColumn::new("id").key(), ModelColumn::new("title")] }
-    /// #     }
-    /// # }
-    /// # fn example(conn: &mut PgConnection, then: time::OffsetDateTime) -> Result<(), threadline_diesel::Error> {
-    /// for post in conn.table_as_of::<Post>(then)? {
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/diesel.rs"));
+    /// # fn main() -> Done { read(|conn, _| {
+    /// let history = conn.row_history(&RowHistory::by_id("public", "posts", 7))?;
+    /// let written = history.entries[1].change.captured_at;
+    /// for post in conn.table_as_of::<Post>(written)? {
     ///     let post = post?;
     ///     println!("{} {} ({})", post.id, post.title, post.origin);
     /// }
-    /// for post in conn.stream(TableAsOf::new("public", "posts", then))? {
+    /// for post in conn.stream(TableAsOf::new("public", "posts", written))? {
     ///     println!("{}", post?.get());
     /// }
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     fn table_as_of<R>(&mut self, at: OffsetDateTime) -> Result<RowsAsOf<'_, Self, R>, Error>
     where

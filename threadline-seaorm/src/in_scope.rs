@@ -30,7 +30,7 @@ impl InScope<'_> {
     /// As for [`Trail::run`]; [`is_invalid_input`](threadline_core::Error::is_invalid_input) when the scope is malformed.
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use threadline_core::{CountChanges, Scope};
     ///
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/seaorm.rs"));
@@ -53,7 +53,7 @@ impl InScope<'_> {
     /// As for [`run`](Self::run).
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use threadline_core::Scope;
     ///
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/seaorm.rs"));
@@ -73,7 +73,7 @@ impl InScope<'_> {
     /// As for [`run`](Self::run).
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use threadline_core::Scope;
     ///
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/seaorm.rs"));
@@ -93,7 +93,7 @@ impl InScope<'_> {
     /// As for [`run`](Self::run).
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use threadline_core::{CountChanges, Scope};
     ///
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/seaorm.rs"));
@@ -113,7 +113,7 @@ impl InScope<'_> {
     /// As for [`run`](Self::run).
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use threadline_core::Scope;
     ///
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/seaorm.rs"));
@@ -134,7 +134,7 @@ impl InScope<'_> {
     /// As for [`run`](Self::run).
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use threadline_core::{Incident, Scope};
     ///
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/seaorm.rs"));
@@ -154,7 +154,7 @@ impl InScope<'_> {
     /// As for [`run`](Self::run).
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use threadline_core::{Correlation, Scope};
     ///
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/seaorm.rs"));
@@ -174,7 +174,7 @@ impl InScope<'_> {
     /// As for [`run`](Self::run).
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use threadline_core::{ActorHistory, Scope};
     ///
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/seaorm.rs"));
@@ -191,7 +191,7 @@ impl InScope<'_> {
     /// [`Trail::stream`] of what is in scope.
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use futures_util::TryStreamExt;
     /// use threadline_core::Scope;
     ///
@@ -215,7 +215,7 @@ impl InScope<'_> {
     /// [`Trail::export`] of what is in scope.
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use futures_util::TryStreamExt;
     /// use threadline_core::{Export, ExportPiece, Scope};
     ///
@@ -244,7 +244,7 @@ impl InScope<'_> {
     /// As for [`Trail::export_to`] and [`run`](Self::run).
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use threadline_core::{Export, ExportFormat, Scope};
     ///
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/seaorm.rs"));
@@ -269,7 +269,7 @@ impl InScope<'_> {
     /// As for [`Trail::export_to_async`] and [`run`](Self::run).
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use threadline_core::{Export, Scope};
     ///
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/seaorm.rs"));
@@ -297,7 +297,7 @@ impl InScope<'_> {
     /// As for [`Trail::as_of_json`] and [`run`](Self::run).
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use threadline_core::Scope;
     ///
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/seaorm.rs"));
@@ -319,7 +319,7 @@ impl InScope<'_> {
     /// As for [`Trail::as_of`] and [`run`](Self::run).
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use threadline_core::Scope;
     ///
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/seaorm.rs"));

@@ -25,16 +25,18 @@ use crate::{Error, streams};
 /// [`AuditedTransaction`](crate::AuditedTransaction) know theirs.
 ///
 /// # Examples
-/// ```no_run
+/// ```
 /// use threadline_core::{ActorRef, InstalledVersion, RowHistory, Timeline};
 /// use threadline_seaorm::Trail;
 ///
-/// # async fn example(connection: sea_orm::DatabaseConnection) -> Result<(), threadline_seaorm::Error> {
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/seaorm.rs"));
+/// # fn main() -> Done { read(async |db, _| {
+/// let connection: &sea_orm::DatabaseConnection = db.unaudited(); // or any other handle of SeaORM's
 /// let page = connection.timeline(&Timeline::new().table("posts").actor(&ActorRef::user("42")?)).await?;
 /// let history = connection.row_history(&RowHistory::by_id("public", "posts", 7)).await?;
-/// let version = connection.run(&InstalledVersion).await?;
-/// # Ok(())
-/// # }
+/// assert_eq!((page.entries.len(), history.entries.len()), (3, 2));
+/// assert!(connection.run(&InstalledVersion).await?.is_some());
+/// # Ok(()) }) }
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot read the trail",
@@ -78,7 +80,7 @@ pub trait Trail: Sync {
     /// As for [`run`](Self::run).
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use threadline_core::{InstalledVersion, Schema};
     ///
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/seaorm.rs"));
@@ -262,7 +264,7 @@ pub trait Trail: Sync {
     /// As [`stream`](Self::stream), with the kernel in this schema.
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use futures_util::TryStreamExt;
     /// use threadline_core::Schema;
     ///
@@ -426,7 +428,7 @@ pub trait Trail: Sync {
     /// As for [`as_of`](Self::as_of).
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use threadline_core::Schema;
     ///
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/seaorm.rs"));
@@ -458,30 +460,23 @@ pub trait Trail: Sync {
     /// stream ends after the first.
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use futures_util::TryStreamExt;
-    /// use threadline_core::{Audited, AuditedTable, ModelColumn, TableAsOf};
-    /// use threadline_seaorm::{AuditedDatabase, Trail};
+    /// use threadline_core::TableAsOf;
     ///
-    /// # #[derive(sea_orm::FromQueryResult)]
-    /// # struct Post { id: i64, title: String }
-    /// # impl Audited for Post {
-    /// #     fn audited_table() -> AuditedTable { AuditedTable::new("public", "posts") }
-    /// #     fn columns() -> &'static [ModelColumn] {
-    /// #         &const { [ModelColumn::new("id").key(), ModelColumn::new("title")] }
-    /// #     }
-    /// # }
-    /// # async fn example(db: AuditedDatabase, yesterday: time::OffsetDateTime) -> Result<(), threadline_seaorm::Error> {
-    /// let mut posts = std::pin::pin!(db.table_as_of::<Post>(yesterday));
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/seaorm.rs"));
+    /// # fn main() -> Done { read(async |db, _| {
+    /// let history = db.row_history(&RowHistory::by_id("public", "posts", 7)).await?;
+    /// let written = history.entries[1].change.captured_at;
+    /// let mut posts = std::pin::pin!(db.table_as_of::<Post>(written));
     /// while let Some(post) = posts.try_next().await? {
     ///     println!("{} {} ({})", post.id, post.title, post.origin);
     /// }
-    /// let mut images = std::pin::pin!(db.stream(TableAsOf::new("public", "posts", yesterday)));
+    /// let mut images = std::pin::pin!(db.stream(TableAsOf::new("public", "posts", written)));
     /// while let Some(post) = images.try_next().await? {
     ///     println!("{}", post.get());
     /// }
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     fn table_as_of<R>(&self, at: OffsetDateTime) -> impl Stream<Item = Result<RowAsOf<R>, Error>> + Send
     where

@@ -31,7 +31,7 @@ impl InScope<'_> {
     /// As for [`Trail::run`]; [`is_invalid_input`](threadline_core::Error::is_invalid_input) when the scope is malformed.
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use threadline_core::{CountChanges, Scope};
     ///
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/sqlx.rs"));
@@ -54,7 +54,7 @@ impl InScope<'_> {
     /// As for [`run`](Self::run).
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use threadline_core::Scope;
     ///
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/sqlx.rs"));
@@ -74,7 +74,7 @@ impl InScope<'_> {
     /// As for [`run`](Self::run).
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use threadline_core::Scope;
     ///
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/sqlx.rs"));
@@ -94,7 +94,7 @@ impl InScope<'_> {
     /// As for [`run`](Self::run).
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use threadline_core::{CountChanges, Scope};
     ///
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/sqlx.rs"));
@@ -114,7 +114,7 @@ impl InScope<'_> {
     /// As for [`run`](Self::run).
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use threadline_core::Scope;
     ///
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/sqlx.rs"));
@@ -135,7 +135,7 @@ impl InScope<'_> {
     /// As for [`run`](Self::run).
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use threadline_core::{Incident, Scope};
     ///
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/sqlx.rs"));
@@ -155,7 +155,7 @@ impl InScope<'_> {
     /// As for [`run`](Self::run).
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use threadline_core::{Correlation, Scope};
     ///
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/sqlx.rs"));
@@ -175,7 +175,7 @@ impl InScope<'_> {
     /// As for [`run`](Self::run).
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use threadline_core::{ActorHistory, Scope};
     ///
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/sqlx.rs"));
@@ -192,7 +192,7 @@ impl InScope<'_> {
     /// [`Trail::stream`] of what is in scope.
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use futures_util::TryStreamExt;
     /// use threadline_core::Scope;
     ///
@@ -216,7 +216,7 @@ impl InScope<'_> {
     /// [`Trail::export`] of what is in scope.
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use futures_util::TryStreamExt;
     /// use threadline_core::{Export, ExportPiece, Scope};
     ///
@@ -245,7 +245,7 @@ impl InScope<'_> {
     /// As for [`Trail::export_to`] and [`run`](Self::run).
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use threadline_core::{Export, ExportFormat, Scope};
     ///
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/sqlx.rs"));
@@ -270,7 +270,7 @@ impl InScope<'_> {
     /// As for [`Trail::export_to_async`] and [`run`](Self::run).
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use threadline_core::{Export, Scope};
     ///
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/sqlx.rs"));
@@ -298,7 +298,7 @@ impl InScope<'_> {
     /// As for [`Trail::as_of_json`] and [`run`](Self::run).
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use threadline_core::Scope;
     ///
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/sqlx.rs"));
@@ -320,7 +320,7 @@ impl InScope<'_> {
     /// As for [`Trail::as_of`] and [`run`](Self::run).
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use threadline_core::Scope;
     ///
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/sqlx.rs"));

@@ -26,16 +26,18 @@ use crate::{Error, exporting, wire};
 /// [`AuditedTransaction`](crate::AuditedTransaction) know theirs.
 ///
 /// # Examples
-/// ```no_run
+/// ```
 /// use threadline_core::{ActorRef, InstalledVersion, RowHistory, Timeline};
 /// use threadline_sqlx::Trail;
 ///
-/// # async fn example(pool: sqlx::PgPool) -> Result<(), threadline_sqlx::Error> {
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/sqlx.rs"));
+/// # fn main() -> Done { read(async |db, _| {
+/// let pool: &sqlx::PgPool = db.unaudited(); // or any other handle of sqlx
 /// let page = pool.timeline(&Timeline::new().table("posts").actor(&ActorRef::user("42")?)).await?;
 /// let history = pool.row_history(&RowHistory::by_id("public", "posts", 7)).await?;
-/// let version = pool.run(&InstalledVersion).await?;
-/// # Ok(())
-/// # }
+/// assert_eq!((page.entries.len(), history.entries.len()), (3, 2));
+/// assert!(pool.run(&InstalledVersion).await?.is_some());
+/// # Ok(()) }) }
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot read the trail",
@@ -74,7 +76,7 @@ pub trait Trail: Reach {
     /// As for [`run`](Self::run).
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use threadline_core::{InstalledVersion, Schema};
     ///
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/sqlx.rs"));
@@ -253,7 +255,7 @@ pub trait Trail: Reach {
     /// As [`stream`](Self::stream), with the kernel in this schema.
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use futures_util::TryStreamExt;
     /// use threadline_core::Schema;
     ///
@@ -426,7 +428,7 @@ pub trait Trail: Reach {
     /// As for [`as_of`](Self::as_of).
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use threadline_core::Schema;
     ///
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/sqlx.rs"));
@@ -458,30 +460,23 @@ pub trait Trail: Reach {
     /// stream ends after the first.
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use futures_util::TryStreamExt;
-    /// use threadline_core::{Audited, AuditedTable, ModelColumn, TableAsOf};
-    /// use threadline_sqlx::Trail;
+    /// use threadline_core::TableAsOf;
     ///
-    /// # #[derive(sqlx::FromRow)]
-    /// # struct Post { id: i64, title: String }
-    /// # impl Audited for Post {
-    /// #     fn audited_table() -> AuditedTable { AuditedTable::new("public", "posts") }
-    /// #     fn columns() -> &'static [ModelColumn] {
-    /// #         &const { [ModelColumn::new("id").key(), ModelColumn::new("title")] }
-    /// #     }
-    /// # }
-    /// # async fn example(pool: sqlx::PgPool, yesterday: time::OffsetDateTime) -> Result<(), threadline_sqlx::Error> {
-    /// let mut posts = std::pin::pin!(pool.table_as_of::<Post>(yesterday));
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/sqlx.rs"));
+    /// # fn main() -> Done { read(async |db, _| {
+    /// let history = db.row_history(&RowHistory::by_id("public", "posts", 7)).await?;
+    /// let written = history.entries[1].change.captured_at;
+    /// let mut posts = std::pin::pin!(db.table_as_of::<Post>(written));
     /// while let Some(post) = posts.try_next().await? {
     ///     println!("{} {} ({})", post.id, post.title, post.origin);
     /// }
-    /// let mut images = std::pin::pin!(pool.stream(TableAsOf::new("public", "posts", yesterday)));
+    /// let mut images = std::pin::pin!(db.stream(TableAsOf::new("public", "posts", written)));
     /// while let Some(post) = images.try_next().await? {
     ///     println!("{}", post.get());
     /// }
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     fn table_as_of<R>(self, at: OffsetDateTime) -> impl Stream<Item = Result<RowAsOf<R>, Error>> + Send
     where

@@ -37,7 +37,7 @@ where
     /// As for [`Trail::run`]; [`is_invalid_input`](threadline_core::Error::is_invalid_input) when the scope is malformed.
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use threadline_core::{CountChanges, Scope};
     ///
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/diesel_async.rs"));
@@ -60,7 +60,7 @@ where
     /// As for [`run`](Self::run).
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use threadline_core::Scope;
     ///
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/diesel_async.rs"));
@@ -80,7 +80,7 @@ where
     /// As for [`run`](Self::run).
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use threadline_core::Scope;
     ///
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/diesel_async.rs"));
@@ -100,7 +100,7 @@ where
     /// As for [`run`](Self::run).
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use threadline_core::{CountChanges, Scope};
     ///
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/diesel_async.rs"));
@@ -120,7 +120,7 @@ where
     /// As for [`run`](Self::run).
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use threadline_core::Scope;
     ///
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/diesel_async.rs"));
@@ -141,7 +141,7 @@ where
     /// As for [`run`](Self::run).
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use threadline_core::{Incident, Scope};
     ///
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/diesel_async.rs"));
@@ -161,7 +161,7 @@ where
     /// As for [`run`](Self::run).
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use threadline_core::{Correlation, Scope};
     ///
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/diesel_async.rs"));
@@ -181,7 +181,7 @@ where
     /// As for [`run`](Self::run).
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use threadline_core::{ActorHistory, Scope};
     ///
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/diesel_async.rs"));
@@ -198,7 +198,7 @@ where
     /// [`Trail::stream`] of what is in scope.
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use futures_util::TryStreamExt;
     /// use threadline_core::Scope;
     ///
@@ -222,7 +222,7 @@ where
     /// [`Trail::export`] of what is in scope.
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use futures_util::TryStreamExt;
     /// use threadline_core::{Export, ExportPiece, Scope};
     ///
@@ -251,7 +251,7 @@ where
     /// As for [`Trail::export_to`] and [`run`](Self::run).
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use threadline_core::{Export, ExportFormat, Scope};
     ///
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/diesel_async.rs"));
@@ -280,7 +280,7 @@ where
     /// As for [`Trail::export_to_async`] and [`run`](Self::run).
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use threadline_core::{Export, Scope};
     ///
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/diesel_async.rs"));
@@ -308,7 +308,7 @@ where
     /// As for [`Trail::as_of_json`] and [`run`](Self::run).
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use threadline_core::Scope;
     ///
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/diesel_async.rs"));
@@ -330,7 +330,7 @@ where
     /// As for [`Trail::as_of`] and [`run`](Self::run).
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use threadline_core::Scope;
     ///
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/diesel_async.rs"));

@@ -28,17 +28,18 @@ use crate::statement::bound;
 /// The kernel is looked for in the schema `threadline`; [`run_in`](Self::run_in) looks elsewhere.
 ///
 /// # Examples
-/// ```no_run
-/// use diesel_async::AsyncPgConnection;
+/// ```
 /// use threadline_core::{ActorRef, InstalledVersion, RowHistory, Timeline};
 /// use threadline_diesel::asynchronous::Trail;
 ///
-/// # async fn example(mut conn: AsyncPgConnection) -> Result<(), threadline_diesel::Error> {
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/diesel_async.rs"));
+/// # fn main() -> Done { read(async |conn, _| {
+/// let conn: &mut diesel_async::AsyncPgConnection = conn; // or one out of a pool
 /// let page = conn.timeline(&Timeline::new().table("posts").actor(&ActorRef::user("42")?)).await?;
 /// let history = conn.row_history(&RowHistory::by_id("public", "posts", 7)).await?;
-/// let version = conn.run(&InstalledVersion).await?;
-/// # Ok(())
-/// # }
+/// assert_eq!((page.entries.len(), history.entries.len()), (3, 2));
+/// assert!(conn.run(&InstalledVersion).await?.is_some());
+/// # Ok(()) }) }
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot read the trail",
@@ -234,7 +235,7 @@ pub trait Trail: AuditDsl {
     /// As [`stream`](Self::stream), with the kernel in this schema.
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use futures_util::TryStreamExt;
     /// use threadline_core::Schema;
     ///
@@ -283,7 +284,7 @@ pub trait Trail: AuditDsl {
     /// As [`export`](Self::export), with the kernel in this schema.
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use futures_util::TryStreamExt;
     /// use threadline_core::{Export, ExportPiece, Schema};
     ///
@@ -336,7 +337,7 @@ pub trait Trail: AuditDsl {
     /// As for [`export_to`](Self::export_to).
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use threadline_core::{Export, Schema};
     ///
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/diesel_async.rs"));
@@ -391,7 +392,7 @@ pub trait Trail: AuditDsl {
     /// As for [`export_to`](Self::export_to).
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use threadline_core::{Export, Schema};
     ///
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/diesel_async.rs"));
@@ -490,7 +491,7 @@ pub trait Trail: AuditDsl {
     /// As for [`as_of`](Self::as_of).
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use threadline_core::Schema;
     ///
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/diesel_async.rs"));
@@ -519,36 +520,24 @@ pub trait Trail: AuditDsl {
     /// stream ends after the first.
     ///
     /// # Examples
-    /// ```no_run
-    /// use diesel::prelude::*;
+    /// ```
     /// use futures_util::TryStreamExt;
-    /// use threadline_core::{Audited, AuditedTable, ModelColumn, TableAsOf};
-    /// use threadline_diesel::asynchronous::Trail;
+    /// use threadline_core::TableAsOf;
     ///
-    /// # diesel::table! { posts (id) { id -> BigInt, title -> Text, } }
-    /// # #[derive(Queryable, Selectable, QueryableByName)]
-    /// # struct Post { id: i64, title: String }
-    /// # impl Audited for Post {
-    /// #     fn audited_table() -> AuditedTable { AuditedTable::new("public", "posts") }
-    /// #     fn columns() -> &'static [ModelColumn] {
-    /// #         &const { [ModelColumn::new("id").key(), ModelColumn::new("title")] }
-    /// #     }
-    /// # }
-    /// # async fn example(
-    /// #     conn: &mut diesel_async::AsyncPgConnection,
-    /// #     then: time::OffsetDateTime,
-    /// # ) -> Result<(), threadline_diesel::Error> {
-    /// let mut posts = Box::pin(conn.table_as_of::<Post>(then));
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/diesel_async.rs"));
+    /// # fn main() -> Done { read(async |conn, _| {
+    /// let history = conn.row_history(&RowHistory::by_id("public", "posts", 7)).await?;
+    /// let written = history.entries[1].change.captured_at;
+    /// let mut posts = Box::pin(conn.table_as_of::<Post>(written));
     /// while let Some(post) = posts.try_next().await? {
     ///     println!("{} {} ({})", post.id, post.title, post.origin);
     /// }
-    /// drop(posts);
-    /// let mut images = Box::pin(conn.stream(TableAsOf::new("public", "posts", then)));
+    /// drop(posts); // it has the connection
+    /// let mut images = Box::pin(conn.stream(TableAsOf::new("public", "posts", written)));
     /// while let Some(post) = images.try_next().await? {
     ///     println!("{}", post.get());
     /// }
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }) }
     /// ```
     fn table_as_of<R>(&mut self, at: OffsetDateTime) -> impl Stream<Item = Result<RowAsOf<R>, Error>> + Send
     where
@@ -588,7 +577,7 @@ pub trait Trail: AuditDsl {
     /// As for [`run`](Self::run).
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use threadline_core::{InstalledVersion, Schema};
     ///
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/diesel_async.rs"));
