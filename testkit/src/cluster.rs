@@ -32,12 +32,13 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    pub(crate) fn start(bin_dir: PathBuf, options: &Options) -> Result<Self, Error> {
+    /// One that stops when this process has ended, and the process `outlive` too.
+    pub(crate) fn start(bin_dir: PathBuf, options: &Options, outlive: Option<u32>) -> Result<Self, Error> {
         let tcp = options.tcp;
         let mut attempt = 1;
         loop {
             let port = if tcp { free_port()? } else { SOCKET_PORT };
-            match launch(&bin_dir, options, port, None) {
+            match launch(&bin_dir, options, port, outlive, None) {
                 Ok(watchdog) => {
                     return Ok(Self { watchdog, bin_dir, port, tcp });
                 }
@@ -52,7 +53,7 @@ impl Cluster {
     /// A copy of this one that follows it, reachable through a socket.
     pub(crate) fn standby(&self) -> Result<Self, Error> {
         let options = Options { parent_dir: self.dir().parent().map(Path::to_owned), ..Options::default() };
-        let watchdog = launch(&self.bin_dir, &options, SOCKET_PORT, Some(self))?;
+        let watchdog = launch(&self.bin_dir, &options, SOCKET_PORT, None, Some(self))?;
         Ok(Self { watchdog, bin_dir: self.bin_dir.clone(), port: SOCKET_PORT, tcp: false })
     }
 
@@ -75,7 +76,13 @@ impl Cluster {
 }
 
 /// Starts a new server, or the standby of one.
-fn launch(bin_dir: &Path, options: &Options, port: u16, primary: Option<&Cluster>) -> Result<Watchdog, Error> {
+fn launch(
+    bin_dir: &Path,
+    options: &Options,
+    port: u16,
+    outlive: Option<u32>,
+    primary: Option<&Cluster>,
+) -> Result<Watchdog, Error> {
     let (dir, account) = workdir::create("threadline-pg-", options.parent_dir.as_deref())?;
     if let Some(account) = &account {
         workdir::require(&bin_dir.join("postgres"), "-x", account)?;
@@ -93,7 +100,7 @@ fn launch(bin_dir: &Path, options: &Options, port: u16, primary: Option<&Cluster
         command.extend([primary.dir().into(), primary.port.to_string().into()]);
     }
     // QUIT is the immediate shutdown: there is nothing worth a checkpoint.
-    let watchdog = Watchdog::start(dir, account.as_ref(), "QUIT", &command)?;
+    let watchdog = Watchdog::start(dir, account.as_ref(), "QUIT", outlive, &command)?;
     let pid_file = watchdog.dir().join("data/postmaster.pid");
     let server = format!("PostgreSQL ({})", bin_dir.display());
     watchdog.until_ready(&server, || is_ready(&pid_file))?;

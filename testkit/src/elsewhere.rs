@@ -47,6 +47,7 @@ pub(crate) mod watchdog {
             _dir: TempDir,
             _account: Option<&Account>,
             _signal: &str,
+            _outlive: Option<u32>,
             _command: &[OsString],
         ) -> Result<Self, Error> {
             Err(Error::new(super::MESSAGE))

@@ -58,6 +58,8 @@ mod trail;
 mod version;
 
 #[cfg(unix)]
+mod examples;
+#[cfg(unix)]
 mod watchdog;
 #[cfg(unix)]
 mod workdir;

@@ -182,7 +182,7 @@ fn launch(server: &Server, program: &Path, options: &PgBouncerOptions, port: u16
 
     let command: [OsString; 2] = [program.into(), ini.into()];
     // KILL: the polite signals wait for clients in some versions, and there is nothing to save.
-    let watchdog = Watchdog::start(dir, account.as_ref(), "KILL", &command)?;
+    let watchdog = Watchdog::start(dir, account.as_ref(), "KILL", None, &command)?;
     let socket = watchdog.dir().join(format!(".s.PGSQL.{port}"));
     watchdog.until_ready(&format!("PgBouncer ({})", program.display()), || {
         if options.tcp { TcpStream::connect(("127.0.0.1", port)).is_ok() } else { workdir::socket_accepts(&socket) }

@@ -14,6 +14,8 @@ use url::Url;
 
 use crate::cluster::Cluster;
 use crate::database::Templates;
+#[cfg(unix)]
+use crate::examples::Siblings;
 use crate::{Database, Error, Unavailable, Version, connection, external, find, programs};
 
 /// How long a server may take to recover.
@@ -61,7 +63,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// The process's server: the one that `DATABASE_URL` names, else a private one, started on first use.
+    /// The process's server: the one that `DATABASE_URL` names, else a private one, started on first use. The examples of
+    /// a crate's documentation share one, although each is a process.
     ///
     /// # Errors
     ///
@@ -84,7 +87,7 @@ impl Server {
             }
             None => programs::find_or_download().map_err(|error| Error::new(error.to_string()))?,
         };
-        let cluster = Cluster::start(bin_dir, &options)?;
+        let cluster = Cluster::start(bin_dir, &options, None)?;
         let maintenance = parse(&cluster.url())?;
         let version = version(&maintenance)?;
         // Another name than on a running server: a run that is pointed at this one must not clear up here.
@@ -261,6 +264,14 @@ fn find_or_start() -> Result<Server, Unavailable> {
         let shown = Url::parse(&url).map_or_else(|_| "not a URL".to_owned(), |url| without_password(&url));
         return Server::at(&url)
             .map_err(|error| Unavailable::new(format!("DATABASE_URL is set ({shown}), but:\n{}", error.chain())));
+    }
+    #[cfg(unix)]
+    if let Some(siblings) = Siblings::of_this_process() {
+        let bin_dir = programs::find_or_download()?;
+        return siblings
+            .server(|program| Cluster::start(bin_dir, &Options::default(), Some(program)))
+            .and_then(|url| Server::at(&url))
+            .map_err(|error| Unavailable::new(error.chain()));
     }
     let options = Options { bin_dir: Some(programs::find_or_download()?), ..Options::default() };
     Server::start(options).map_err(|error| Unavailable::new(error.chain()))

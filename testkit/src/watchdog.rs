@@ -32,11 +32,13 @@ pub(crate) struct Watchdog {
 }
 
 impl Watchdog {
-    /// Starts `command` in `dir`, which belongs to the watchdog from then on. `signal` is what stops the server.
+    /// Starts `command` in `dir`, which belongs to the watchdog from then on. `signal` is what stops the server, when this
+    /// process has ended and the process `outlive` too.
     pub(crate) fn start(
         dir: TempDir,
         account: Option<&Account>,
         signal: &str,
+        outlive: Option<u32>,
         command: &[OsString],
     ) -> Result<Self, Error> {
         let mut shell = Command::new("sh");
@@ -44,6 +46,7 @@ impl Watchdog {
             .args(["-c", include_str!("watchdog.sh"), "threadline-watchdog"])
             .arg(dir.path())
             .arg(signal)
+            .arg(outlive.map_or_else(String::new, |process| process.to_string()))
             .args(command)
             .current_dir(dir.path())
             // Ctrl-C in a terminal goes to a whole process group; the script must survive it to clear up.

@@ -1,6 +1,9 @@
 //! Nothing is left of a private server, however its process ends.
 
+use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Stdio};
 
 use crate::owner::{Owner, command, entries, eventually, is_alive, kill, temporary_folder};
 
@@ -100,4 +103,36 @@ fn a_ctrl_c_that_the_owner_survives_does_not_reach_its_server() {
     drop(server);
     assert!(owner.order("return").success());
     owner.wait_until_nothing_is_left(&[postmaster]);
+}
+
+#[test]
+fn examples_of_documentation_share_a_server_until_their_program_ends() {
+    let temporary = temporary_folder();
+    // The program's folder, as rustdoc makes one.
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let example = folder.path().join("examples");
+    fs::copy(command(&temporary).get_program(), &example).unwrap();
+    let mut program = Command::new("sh")
+        .args(["-c", "echo return | \"$0\"; echo return | \"$0\"; read -r _"])
+        .arg(&example)
+        .env_remove("DATABASE_URL")
+        .env("TMPDIR", temporary.path())
+        .env("RUSTDOC_DOCTEST_RUN_NB_TEST", "0")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(program.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let urls: Vec<String> = lines.filter_map(|line| line.strip_prefix("url ").map(str::to_owned)).take(2).collect();
+    let [one, other] = urls.iter().map(|url| url.rsplit_once('/').unwrap()).collect::<Vec<_>>()[..] else {
+        panic!("{urls:?}")
+    };
+    assert_eq!(one.0, other.0, "one server");
+    assert_ne!(one.1, other.1, "a database each");
+    let server = format!("{}/postgres", one.0);
+    drop(threadline_testkit::Server::at(&server).unwrap());
+    drop(program.stdin.take());
+    assert!(!program.wait().unwrap().success(), "`read` is told of the end");
+    eventually("the directory is removed", || entries(temporary.path()).is_empty());
+    assert!(threadline_testkit::Server::at(&server).is_err());
 }
