@@ -307,7 +307,32 @@ pub trait Trail: Sync {
     /// # Ok(()) }) }
     /// ```
     fn export(&self, export: Export) -> impl Stream<Item = Result<ExportPiece, Error>> + Send {
-        streams::pieces(self, self.__schema(), export)
+        self.export_in(self.__schema(), export)
+    }
+
+    /// As [`export`](Self::export), with the kernel in this schema.
+    ///
+    /// # Examples
+    /// ```
+    /// use futures_util::TryStreamExt;
+    /// use threadline_core::{Export, ExportPiece, Schema};
+    ///
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/seaorm.rs"));
+    /// # fn main() -> Done { read(async |db, _| {
+    /// let export = Export::new(Timeline::new().table("posts")).all_rows();
+    /// let mut body = Vec::new(); // or a file, or the body of a response
+    /// let mut pieces = std::pin::pin!(db.export_in(Schema::new("threadline")?, export));
+    /// while let Some(piece) = pieces.try_next().await? {
+    ///     match piece {
+    ///         ExportPiece::Bytes(bytes) => body.extend(bytes),
+    ///         ExportPiece::Done(summary) => assert_eq!(summary.returned_count, 3),
+    ///         _ => {}
+    ///     }
+    /// }
+    /// # Ok(()) }) }
+    /// ```
+    fn export_in(&self, schema: Schema, export: Export) -> impl Stream<Item = Result<ExportPiece, Error>> + Send {
+        streams::pieces(self, schema, export)
     }
 
     /// As [`export`](Self::export), written to something that blocks: a file, a buffer, the standard output.
@@ -335,6 +360,34 @@ pub trait Trail: Sync {
         streams::write(self.export(export), writer)
     }
 
+    /// As [`export_to`](Self::export_to), with the kernel in this schema.
+    ///
+    /// # Errors
+    /// As for [`export_to`](Self::export_to).
+    ///
+    /// # Examples
+    /// ```
+    /// use threadline_core::{Export, Schema};
+    ///
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/seaorm.rs"));
+    /// # fn main() -> Done { read(async |db, _| {
+    /// let (schema, export) = (Schema::new("threadline")?, Export::new(Timeline::new().table("posts")));
+    /// let mut file = Vec::new();
+    /// assert_eq!(db.export_to_in(&schema, export, &mut file).await?.returned_count, 3);
+    /// # Ok(()) }) }
+    /// ```
+    fn export_to_in<W>(
+        &self,
+        schema: &Schema,
+        export: Export,
+        writer: W,
+    ) -> impl Future<Output = Result<ExportSummary, Error>> + Send
+    where
+        W: std::io::Write + Send,
+    {
+        streams::write(self.export_in(schema.clone(), export), writer)
+    }
+
     /// As [`export_to`](Self::export_to), written to something that is awaited: tokio's files, sockets and pipes.
     ///
     /// # Errors
@@ -356,6 +409,34 @@ pub trait Trail: Sync {
         W: AsyncWrite + Send + Unpin,
     {
         streams::write_async(self.export(export), writer)
+    }
+
+    /// As [`export_to_async`](Self::export_to_async), with the kernel in this schema.
+    ///
+    /// # Errors
+    /// As for [`export_to`](Self::export_to).
+    ///
+    /// # Examples
+    /// ```
+    /// use threadline_core::{Export, Schema};
+    ///
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/snippets/seaorm.rs"));
+    /// # fn main() -> Done { read(async |db, _| {
+    /// let (schema, export) = (Schema::new("threadline")?, Export::new(Timeline::new().table("posts")));
+    /// let mut file = Vec::new();
+    /// assert_eq!(db.export_to_async_in(&schema, export, &mut file).await?.returned_count, 3);
+    /// # Ok(()) }) }
+    /// ```
+    fn export_to_async_in<W>(
+        &self,
+        schema: &Schema,
+        export: Export,
+        writer: W,
+    ) -> impl Future<Output = Result<ExportSummary, Error>> + Send
+    where
+        W: AsyncWrite + Send + Unpin,
+    {
+        streams::write_async(self.export_in(schema.clone(), export), writer)
     }
 
     /// A row as it was at an instant, as JSON.

@@ -134,6 +134,13 @@ pub trait Adapter: Clone + Send + Sync + 'static {
         questions: &Questions,
     ) -> impl Future<Output = Result<Answers, Failure>> + Send;
 
+    /// Asks what takes the schema of the kernel, on the plain handle; outside any transaction.
+    fn ask_in(
+        &self,
+        schema: &threadline_core::Schema,
+        questions: &Questions,
+    ) -> impl Future<Output = Result<Answers, Failure>> + Send;
+
     /// The closure form, as `audited!` with the handle for applications with tenants.
     fn scoped_transaction(&self, call: &Call) -> impl Future<Output = Result<Option<TransactionId>, Failure>> + Send;
 

@@ -17,7 +17,7 @@ pub struct Questions {
     pub timeline: Timeline,
     /// For pages and streams.
     pub row_history: RowHistory,
-    /// Of an actor.
+    /// For pages and streams.
     pub actor_history: ActorHistory,
     /// A transaction by its id.
     pub transaction_id: TransactionId,
@@ -75,6 +75,7 @@ pub const READS: &[&str] = &[
     "actor_history",
     "stream",
     "stream of a row",
+    "stream of an actor",
     "export",
     "export_to csv",
     "export_to json",
@@ -82,6 +83,10 @@ pub const READS: &[&str] = &[
     "as_of_json",
     "as_of",
 ];
+
+/// The reads that are told in which schema the kernel is.
+pub const READS_ELSEWHERE: &[&str] =
+    &["run_in", "stream_in", "export_in", "export_to_in", "export_to_async_in", "as_of_in", "table_as_of_in"];
 
 /// What the changes changed, in both forms and inserts too.
 pub(crate) fn diffs(entries: &[LinkedChange]) -> String {
@@ -180,6 +185,8 @@ macro_rules! ask_everything {
         tell!("stream", $stream);
         let $read = questions.row_history.clone();
         tell!("stream of a row", $stream);
+        let $read = questions.actor_history.clone();
+        tell!("stream of an actor", $stream);
         let $export = questions.export();
         tell!("export", $pieces);
         macro_rules! export_to {
@@ -199,4 +206,68 @@ macro_rules! ask_everything {
     }};
 }
 
-pub(crate) use {ask_everything, note_struct};
+/// Asks what can be asked of a kernel in any schema, as [`ask_everything`] does.
+macro_rules! ask_elsewhere {
+    (async, $handle:expr, $schema:expr, $questions:expr, $note:ty) => {
+        ask_elsewhere!(
+            $handle, $schema, $questions, $note, [.await],
+            |stream| futures_util::TryStreamExt::try_collect::<Vec<_>>(stream).await,
+            |schema| schema.clone(),
+            |export| {
+                let pieces = futures_util::TryStreamExt::try_collect::<Vec<_>>($handle.export_in($schema.clone(), export));
+                pieces.await.map(|pieces| $crate::questions::written(&pieces))
+            },
+            |export, file| $handle.export_to_async_in($schema, export, &mut file).await
+        )
+    };
+    (blocking, $handle:expr, $schema:expr, $questions:expr, $note:ty) => {
+        ask_elsewhere!(
+            $handle, $schema, $questions, $note, [],
+            |stream| stream.and_then(|entries| entries.collect::<Result<Vec<_>, _>>()),
+            |schema| schema,
+            // It has no export but the one that writes, to what blocks.
+            |export| {
+                let mut file = Vec::new();
+                $handle.export_to_in($schema, export, &mut file).map(|_| String::from_utf8(file).unwrap())
+            },
+            |export, file| $handle.export_to_in($schema, export, &mut file)
+        )
+    };
+    (
+        $handle:expr, $schema:expr, $questions:expr, $note:ty, [$($await:tt)*],
+        |$stream:ident| $collected:expr, |$of:ident| $given:expr, |$export:ident| $pieces:expr, |$to:ident, $file:ident| $written:expr
+    ) => {{
+        let questions: &$crate::questions::Questions = $questions;
+        let $of: &threadline_core::Schema = $schema;
+        let mut answers: $crate::questions::Answers = Vec::new();
+        macro_rules! tell {
+            ($name:literal, $answer:expr) => {
+                let answer = $answer.map(|answer| serde_json::to_string(&answer).unwrap());
+                answers.push(($name, answer.map_err($crate::Failure::from)));
+            };
+        }
+        tell!("run_in", $handle.run_in($schema, &questions.timeline)$($await)*);
+        let $stream = $handle.stream_in($given, questions.timeline.clone());
+        tell!("stream_in", $collected);
+        let $export = questions.export();
+        tell!("export_in", $pieces);
+        let mut file = Vec::new();
+        let summary = $handle.export_to_in($schema, questions.export(), &mut file)$($await)*;
+        tell!("export_to_in", summary.map(|summary| (summary, String::from_utf8(file).unwrap())));
+        let mut $file = Vec::new();
+        let $to = questions.export();
+        let summary = $written;
+        tell!("export_to_async_in", summary.map(|summary| (summary, String::from_utf8($file).unwrap())));
+        let row = $handle.as_of_in::<$note>($schema, questions.key, questions.at)$($await)*;
+        tell!("as_of_in", row.map(|row| $crate::questions::note(row.row.id, row.row.tenant, row.row.body)));
+        let read = threadline_core::TableAsOf::model::<$note>(questions.at);
+        let $stream = $handle.table_as_of_in::<$note>($given, read);
+        let notes = |rows: Vec<threadline_core::RowAsOf<$note>>| -> Vec<String> {
+            rows.into_iter().map(|row| $crate::questions::note(row.row.id, row.row.tenant, row.row.body)).collect()
+        };
+        tell!("table_as_of_in", $collected.map(notes));
+        answers
+    }};
+}
+
+pub(crate) use {ask_elsewhere, ask_everything, note_struct};

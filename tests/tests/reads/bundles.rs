@@ -3,8 +3,11 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
+use futures_util::TryStreamExt;
 use threadline::sqlx::Trail;
-use threadline::{ActorHistory, ChangeDiff, Correlation, Incident, TransactionId, TransactionLookup};
+use threadline::{
+    ActorHistory, ChangeDiff, Correlation, Incident, LinkedTransaction, TransactionId, TransactionLookup,
+};
 
 use crate::history::{Bounds, Wanted};
 use crate::world::{TENANTS, World, actors, an_id};
@@ -14,7 +17,7 @@ impl World {
         let actor = self.random.choice(actors()).unwrap();
         let bounds = self.bounded(Wanted::default());
         let wanted = Wanted { actor: Some(actor.clone()), scope: bounds.scope.clone(), ..Wanted::default() };
-        let mut history = ActorHistory::of(actor.as_ref()).limit(2);
+        let mut history = ActorHistory::of(actor.as_ref());
         let mut expected: BTreeMap<Reverse<_>, _> = BTreeMap::new();
         for entry in self.history.matching(&wanted) {
             let transaction = entry.transaction.unwrap();
@@ -33,13 +36,18 @@ impl World {
             history = history.scope(&scope.scope());
         }
         let mut found = Vec::new();
-        let mut page = self.db.actor_history(&history).await.unwrap();
+        let pages = history.clone().limit(2);
+        let mut page = self.db.actor_history(&pages).await.unwrap();
         loop {
             found.extend(page.entries.into_iter().map(|entry| (entry.transaction, entry.action)));
             let Some(cursor) = page.next else { break };
-            page = self.db.actor_history(&history.clone().cursor(cursor)).await.unwrap();
+            page = self.db.actor_history(&pages.clone().cursor(cursor)).await.unwrap();
         }
-        assert_eq!(found, expected.into_values().collect::<Vec<_>>(), "{actor:?} {bounds:?}");
+        let expected: Vec<_> = expected.into_values().collect();
+        assert_eq!(found, expected, "{actor:?} {bounds:?}");
+        let streamed: Vec<LinkedTransaction> = self.db.stream(history).try_collect().await.unwrap();
+        let streamed: Vec<_> = streamed.into_iter().map(|entry| (entry.transaction, entry.action)).collect();
+        assert_eq!(streamed, expected, "{actor:?} {bounds:?}");
     }
 
     pub(crate) async fn ask_incident(&mut self) {

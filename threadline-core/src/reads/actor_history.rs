@@ -4,8 +4,9 @@ use time::OffsetDateTime;
 
 use super::{
     conditions::Conditions,
-    cursor::{Cursor, Page},
+    cursor::{Cursor, Page, without_page},
     query::expand,
+    reading::Streamed,
     row_history::page_limit,
     scope::{self, Scope, ScopedRead},
     transaction::{LINKED_TRANSACTION, LinkedTransaction},
@@ -25,15 +26,15 @@ use crate::{ActorRef, ChangeId, Error, Operation, Schema, Statement, decode, ins
 /// assert!(history.statement(&Schema::default())?.params().contains(&Some("42".to_owned())));
 /// # Ok::<(), threadline_core::Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 #[must_use]
 pub struct ActorHistory {
-    actor: Option<ActorRef>,
-    since: Option<OffsetDateTime>,
-    until: Option<OffsetDateTime>,
-    limit: u32,
-    cursor: Option<Cursor>,
-    scope: Option<Scope>,
+    pub(super) actor: Option<ActorRef>,
+    pub(super) since: Option<OffsetDateTime>,
+    pub(super) until: Option<OffsetDateTime>,
+    pub(super) limit: Option<u32>,
+    pub(super) cursor: Option<Cursor>,
+    pub(super) scope: Option<Scope>,
 }
 
 impl ActorHistory {
@@ -44,14 +45,7 @@ impl ActorHistory {
 
     /// What this actor did, on whosever behalf unless the actor says on whose; `None` for what nobody was named for.
     pub fn of<'a>(actor: impl Into<Option<&'a ActorRef>>) -> Self {
-        Self {
-            actor: actor.into().cloned(),
-            since: None,
-            until: None,
-            limit: Self::DEFAULT_LIMIT,
-            cursor: None,
-            scope: None,
-        }
+        Self { actor: actor.into().cloned(), since: None, until: None, limit: None, cursor: None, scope: None }
     }
 
     /// Begun at this instant or later.
@@ -68,7 +62,7 @@ impl ActorHistory {
 
     /// At most so many transactions on a page, 1 to 1000; 50 unless said.
     pub fn limit(mut self, limit: u32) -> Self {
-        self.limit = limit;
+        self.limit = Some(limit);
         self
     }
 
@@ -85,22 +79,30 @@ impl ActorHistory {
     }
 }
 
-impl Operation for ActorHistory {
-    type Output = Page<LinkedTransaction>;
+impl ActorHistory {
+    fn page_limit(&self) -> u32 {
+        self.limit.unwrap_or(Self::DEFAULT_LIMIT)
+    }
 
-    fn statement(&self, schema: &Schema) -> Result<Statement, Error> {
-        page_limit(self.limit, Self::MAX_LIMIT)?;
+    /// Refuses an interval that ends before it begins.
+    pub(super) fn validate(&self) -> Result<(), Error> {
+        match (self.since, self.until) {
+            (Some(since), Some(until)) if since > until => {
+                Err(Error::invalid_input("since", "is later than until", "Swap the two, or leave one out"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The transactions, at most `limit`, with `before` ahead of the statement.
+    fn select(&self, schema: &Schema, before: &str, limit: Option<u32>) -> Result<Statement, Error> {
+        self.validate()?;
         let mut conditions = Conditions::default();
         match &self.actor {
             Some(actor) => conditions.actor(actor),
             None => conditions.nobody(),
         }
         let mut filters = vec![conditions.search()];
-        if let (Some(since), Some(until)) = (self.since, self.until)
-            && since > until
-        {
-            return Err(Error::invalid_input("since", "is later than until", "Swap the two, or leave one out"));
-        }
         if let Some(since) = self.since {
             let at = conditions.param(instant::ceil(since, "since")?);
             filters.push(format!("t.occurred_at >= {at}::text::timestamptz"));
@@ -116,7 +118,10 @@ impl Operation for ActorHistory {
             // The first half has the index.
             filters.push(format!("t.occurred_at <= {at} AND (t.occurred_at, t.id) < ({at}, {id}::text::bigint)"));
         }
-        let limit = conditions.param((self.limit + 1).to_string());
+        let limit = match limit {
+            Some(limit) => format!(" LIMIT {}::text::bigint", conditions.param(limit.to_string())),
+            None => String::new(),
+        };
         if let Some(scope) = &self.scope {
             let mut in_scope = conditions.with_params();
             scope.conditions(&mut in_scope)?;
@@ -127,22 +132,49 @@ impl Operation for ActorHistory {
             conditions = in_scope;
         }
         let sql = format!(
-            "SELECT {LINKED_TRANSACTION}\nFROM (\n    SELECT t.* FROM {{schema}}.audit_transactions AS t\n    WHERE {}\n    \
-             ORDER BY t.actor_ref ->> 'type' DESC, t.actor_ref ->> 'id' DESC, t.occurred_at DESC, t.id DESC \
-             LIMIT {limit}::text::bigint\n) AS t LEFT JOIN {{schema}}.audit_actions AS a ON a.id = t.action_id\n\
+            "{before}SELECT {LINKED_TRANSACTION}\nFROM (\n    SELECT t.* FROM {{schema}}.audit_transactions AS t\n    \
+             WHERE {}\n    \
+             ORDER BY t.actor_ref ->> 'type' DESC, t.actor_ref ->> 'id' DESC, t.occurred_at DESC, t.id DESC{limit}\n\
+             ) AS t LEFT JOIN {{schema}}.audit_actions AS a ON a.id = t.action_id\n\
              ORDER BY t.occurred_at DESC, t.id DESC",
             filters.join("\n      AND "),
         );
         let statement = Statement::new(schema.expand(&expand(&sql)));
         Ok(conditions.into_params().into_iter().fold(statement, Statement::bind))
     }
+}
+
+impl Operation for ActorHistory {
+    type Output = Page<LinkedTransaction>;
+
+    fn statement(&self, schema: &Schema) -> Result<Statement, Error> {
+        page_limit(self.page_limit(), Self::MAX_LIMIT)?;
+        self.select(schema, "", Some(self.page_limit() + 1))
+    }
 
     fn decode(&self, rows: Vec<String>) -> Result<Page<LinkedTransaction>, Error> {
-        let entries: Result<Vec<LinkedTransaction>, Error> =
-            rows.iter().map(|row| decode::row(row, "an audit transaction")).collect();
-        Ok(Page::of(entries?, self.limit, |entry| {
+        let entries: Result<Vec<LinkedTransaction>, Error> = rows.iter().map(|row| linked_transaction(row)).collect();
+        Ok(Page::of(entries?, self.page_limit(), |entry| {
             Cursor::new(entry.transaction.occurred_at, ChangeId(entry.transaction.id.get()))
         }))
+    }
+}
+
+fn linked_transaction(row: &str) -> Result<LinkedTransaction, Error> {
+    decode::row(row, "an audit transaction")
+}
+
+/// Every transaction of the actor, newest first. It has no pages, so no limit and no cursor.
+impl Streamed for ActorHistory {
+    type Item = LinkedTransaction;
+
+    fn declare(&self, schema: &Schema, name: &str) -> Result<Statement, Error> {
+        without_page(self.limit, self.cursor)?;
+        self.select(schema, &format!("DECLARE {name} NO SCROLL CURSOR FOR\n"), None)
+    }
+
+    fn item(&self, row: String) -> Result<Option<LinkedTransaction>, Error> {
+        linked_transaction(&row).map(Some)
     }
 }
 
@@ -167,6 +199,8 @@ mod tests {
         insta::assert_snapshot!("page", history.statement(&Schema::default()).unwrap().snapshot());
         let scoped = ActorHistory::of(None).scope(&Scope::meta("tenant", "acme").and(Scope::field("tenant", 1)));
         insta::assert_snapshot!("nobody_in_scope", scoped.statement(&Schema::default()).unwrap().snapshot());
+        let all = ActorHistory::of(&actor).since(at).declare(&Schema::default(), "c").unwrap();
+        insta::assert_snapshot!("all", all.snapshot());
     }
 
     #[test]

@@ -129,6 +129,16 @@ impl<T> IntoIterator for Page<T> {
     }
 }
 
+/// Refuses what belongs to pages, in a read that has none.
+pub(super) fn without_page(limit: Option<u32>, cursor: Option<Cursor>) -> Result<(), Error> {
+    let remedy = "Leave it out: this read has no pages";
+    match (limit, cursor) {
+        (Some(_), _) => Err(Error::invalid_input("limit", "belongs to pages", remedy)),
+        (None, Some(_)) => Err(Error::invalid_input("cursor", "belongs to pages", remedy)),
+        (None, None) => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -1,19 +1,18 @@
-//! Filters as names and values: query strings, form fields, settings.
+//! Filters of changes as names and values.
 
-use std::fmt;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use serde::{
-    Deserialize, Deserializer, Serialize, Serializer,
-    de::{self, MapAccess, SeqAccess, Visitor},
-    ser::SerializeMap,
+use super::{
+    filters::TableFilter,
+    pairs::{self, Name, actor, actor_text, moment, number},
+    row_history::page_limit,
+    row_key::RowKey,
+    timeline::Timeline,
 };
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use crate::{ActionId, Error, TransactionId, instant};
 
-use super::{filters::TableFilter, row_history::page_limit, row_key::RowKey, timeline::Timeline};
-use crate::{ActionId, ActorRef, Error, TransactionId, instant};
-
-/// What a read of changes can be asked by: name, and whether it may be said again.
-const FILTERS: [(&str, bool); 18] = [
+/// What a read of changes can be asked by.
+const FILTERS: [Name; 18] = [
     ("table", true),
     ("schema", false),
     ("key", false),
@@ -33,8 +32,6 @@ const FILTERS: [(&str, bool); 18] = [
     ("limit", false),
     ("cursor", false),
 ];
-
-const INSTANT: &str = "Give an instant such as 2026-11-23T15:04:05Z";
 
 impl Timeline {
     /// The timeline that names and values ask for, such as those of a query string or a form. For counts and exports too:
@@ -82,21 +79,9 @@ impl Timeline {
         V: AsRef<str>,
     {
         let mut timeline = Self::new();
-        let mut said = Vec::new();
-        for (name, value) in pairs {
-            let (name, value) = (name.as_ref(), value.as_ref());
-            let Some((known, again)) = FILTERS.into_iter().find(|(known, _)| *known == name) else {
-                return Err(unknown(name));
-            };
-            if !again && said.contains(&known) {
-                return Err(Error::invalid_input(known, "is given twice", "Give it once"));
-            }
-            if value.trim().is_empty() {
-                let remedy = "Give the value to look for, or leave the filter out";
-                return Err(Error::invalid_input(known, "is empty", remedy));
-            }
-            said.push(known);
-            timeline = timeline.with_pair(known, value)?;
+        for pair in pairs::checked(&FILTERS, pairs) {
+            let (name, value) = pair?;
+            timeline = timeline.with_pair(name, value.as_ref())?;
         }
         timeline.filters.validate_values()?;
         Ok(timeline)
@@ -129,7 +114,7 @@ impl Timeline {
                 self.limit(limit)
             }
             "cursor" => self.cursor(value.trim().parse()?),
-            _ => return Err(unknown(name)),
+            _ => return Err(pairs::unknown(name, &FILTERS)),
         })
     }
 
@@ -167,41 +152,6 @@ impl Timeline {
         ];
         pairs.extend(texts.into_iter().filter_map(|(name, value)| Some((name, value?))));
         Ok(pairs)
-    }
-}
-
-fn unknown(name: &str) -> Error {
-    // Whatever it is, it is repeated in full only when it is short.
-    let shown: String = name.chars().take(40).collect();
-    let known: Vec<&str> = FILTERS.into_iter().map(|(known, _)| known).collect();
-    Error::invalid_input(&format!("{shown:?}"), "is not a filter", &format!("Use {}", known.join(", ")))
-        .setting_name(shown)
-}
-
-fn number<T: std::str::FromStr>(name: &str, value: &str) -> Result<T, Error> {
-    value.trim().parse().map_err(|_| Error::invalid_input(name, "is not a number, or out of range", "Give its digits"))
-}
-
-fn moment(name: &str, value: &str) -> Result<OffsetDateTime, Error> {
-    OffsetDateTime::parse(value.trim(), &Rfc3339)
-        .map_err(|error| Error::invalid_input(name, "is not an instant", INSTANT).with_source(error))
-}
-
-fn actor(value: &str) -> Result<Option<ActorRef>, Error> {
-    let actor = match value.trim_start() {
-        "nobody" => return Ok(None),
-        json if json.starts_with('{') => ActorRef::from_json(json),
-        _ => value.parse(),
-    };
-    let remedy = "Give user:42, anonymous, an actor ref as JSON, or nobody for changes that nobody was named for";
-    actor.map(Some).map_err(|error| Error::invalid_input("actor", "is not an actor", remedy).with_source(error))
-}
-
-fn actor_text(actor: Option<&ActorRef>) -> String {
-    match actor {
-        None => "nobody".to_owned(),
-        Some(actor) if actor.principal().is_some() => actor.to_json(),
-        Some(actor) => actor.to_string(),
     }
 }
 
@@ -271,82 +221,14 @@ fn table_text(table: &TableFilter) -> String {
 /// said again can be a list. Unknown names are refused.
 impl<'de> Deserialize<'de> for Timeline {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(Pairs)
-    }
-}
-
-struct Pairs;
-
-impl<'de> Visitor<'de> for Pairs {
-    type Value = Timeline;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("filters of a timeline and their values")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Timeline, A::Error> {
-        let mut pairs = Vec::new();
-        while let Some((name, Values(values))) = map.next_entry::<String, Values>()? {
-            pairs.extend(values.into_iter().map(|value| (name.clone(), value)));
-        }
-        Timeline::from_pairs(pairs).map_err(de::Error::custom)
-    }
-}
-
-/// A text or a number, or a list of them.
-struct Values(Vec<String>);
-
-impl<'de> Deserialize<'de> for Values {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct OneOrMany;
-
-        impl<'de> Visitor<'de> for OneOrMany {
-            type Value = Values;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a text, a whole number, or a list of them")
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Values, E> {
-                Ok(Values(vec![text.to_owned()]))
-            }
-
-            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Values, E> {
-                Ok(Values(vec![number.to_string()]))
-            }
-
-            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Values, E> {
-                Ok(Values(vec![number.to_string()]))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Values, A::Error> {
-                let mut all = Vec::new();
-                while let Some(Values(values)) = list.next_element()? {
-                    all.extend(values);
-                }
-                Ok(Values(all))
-            }
-        }
-
-        deserializer.deserialize_any(OneOrMany)
+        pairs::deserialize(deserializer, "filters of a timeline and their values", Self::from_pairs)
     }
 }
 
 /// As [`to_pairs`](Self::to_pairs), with a list where something is said again.
 impl Serialize for Timeline {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let pairs = self.to_pairs().map_err(serde::ser::Error::custom)?;
-        let mut map = serializer.serialize_map(None)?;
-        for (name, _) in FILTERS {
-            let values: Vec<&str> =
-                pairs.iter().filter(|(known, _)| *known == name).map(|(_, value)| &**value).collect();
-            match &*values {
-                [] => {}
-                [value] => map.serialize_entry(name, value)?,
-                values => map.serialize_entry(name, values)?,
-            }
-        }
-        map.end()
+        pairs::serialize(self.to_pairs(), serializer)
     }
 }
 

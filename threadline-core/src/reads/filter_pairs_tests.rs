@@ -2,10 +2,10 @@
 
 use proptest::{collection::vec, option, prelude::*, sample::select};
 use serde_json::json;
-use time::macros::datetime;
+use time::{OffsetDateTime, macros::datetime};
 
 use super::*;
-use crate::{ActionStatus, ChangeId, ChangeOp, Cursor, Operation, Schema};
+use crate::{ActionStatus, ActorRef, ChangeId, ChangeOp, Cursor, Operation, Schema};
 
 fn refused(pairs: &[(&str, &str)]) -> (String, String) {
     let error = Timeline::from_pairs(pairs.iter().copied()).unwrap_err();

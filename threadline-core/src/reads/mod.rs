@@ -4,6 +4,7 @@
 //! finds nothing says why when the question itself was wrong: a table that is not captured, a key of the wrong shape.
 
 mod actor_history;
+mod actor_pairs;
 mod as_of;
 mod conditions;
 mod copying;
@@ -20,6 +21,7 @@ mod exporting;
 mod filter_pairs;
 mod filters;
 mod image;
+mod pairs;
 mod probe;
 mod query;
 mod reading;

@@ -15,7 +15,7 @@ use crate::{Error, LinkedChange, Schema, Statement, decode};
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be read as a stream",
     label = "its answer is one value, or has a bound",
-    note = "a `Timeline`, a `RowHistory` and a `TableAsOf` are streamed; an `Export` has `export`, anything else `run`"
+    note = "a `Timeline`, a `RowHistory`, an `ActorHistory` and a `TableAsOf` are streamed; an `Export` has `export`, anything else `run`"
 )]
 pub trait Streamed {
     /// One entry.
@@ -230,12 +230,12 @@ impl Streamed for Timeline {
     }
 }
 
-/// Every change of the row, newest first. Limit and cursor are of pages and do not matter.
+/// Every change of the row, newest first. It has no pages, so no limit and no cursor.
 impl Streamed for RowHistory {
     type Item = LinkedChange;
 
     fn probe(&self, schema: &Schema) -> Result<Option<Statement>, Error> {
-        Query::probe(schema, self.filters())
+        Query::probe(schema, self.without_page()?)
     }
 
     fn check(&self, rows: Vec<String>) -> Result<(), Error> {
@@ -243,7 +243,7 @@ impl Streamed for RowHistory {
     }
 
     fn declare(&self, schema: &Schema, name: &str) -> Result<Statement, Error> {
-        Query::new(schema, self.filters())?.declare(name, &format!("{}::text", linked_json()), None)
+        Query::new(schema, self.without_page()?)?.declare(name, &format!("{}::text", linked_json()), None)
     }
 
     fn item(&self, row: String) -> Result<Option<LinkedChange>, Error> {
@@ -254,7 +254,7 @@ impl Streamed for RowHistory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trail::tests::LINKED;
+    use crate::{ActorHistory, Cursor, trail::tests::LINKED};
 
     fn sql(reading: &mut Reading<Timeline>) -> Option<String> {
         let statement = reading.next_statement(&Schema::default()).unwrap()?;
@@ -347,7 +347,15 @@ mod tests {
 
     #[test]
     fn a_wrong_read_does_not_begin() {
-        let error = Reading::new(Timeline::new().limit(5)).next_statement(&Schema::default()).unwrap_err();
-        assert_eq!(error.setting(), Some("limit"));
+        let begin = |error: Result<_, Error>| error.unwrap_err().setting().unwrap().to_owned();
+        let schema = Schema::default();
+        let (row, nobody) = (RowHistory::by_id("public", "posts", 7), ActorHistory::of(None));
+        let cursor: Cursor = "1000645e8f7a3c0000000000000000002a".parse().unwrap();
+        assert_eq!(begin(Reading::new(Timeline::new().limit(5)).next_statement(&schema)), "limit");
+        assert_eq!(begin(Reading::new(Timeline::new().cursor(cursor)).next_statement(&schema)), "cursor");
+        assert_eq!(begin(Reading::new(row.clone().limit(5)).next_statement(&schema)), "limit");
+        assert_eq!(begin(Reading::new(row.cursor(cursor)).next_statement(&schema)), "cursor");
+        assert_eq!(begin(Reading::new(nobody.clone().limit(5)).next_statement(&schema)), "limit");
+        assert_eq!(begin(Reading::new(nobody.cursor(cursor)).next_statement(&schema)), "cursor");
     }
 }

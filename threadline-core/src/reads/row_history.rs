@@ -4,7 +4,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 
 use super::{
-    cursor::{Cursor, Page},
+    cursor::{Cursor, Page, without_page},
     filters::{Filters, TableFilter},
     query::{self, Query},
     row_key::RowKey,
@@ -35,7 +35,7 @@ use crate::{Error, LinkedChange, Operation, Schema, Statement, quote_identifier}
 #[must_use]
 pub struct RowHistory {
     filters: Filters,
-    limit: u32,
+    limit: Option<u32>,
     cursor: Option<Cursor>,
 }
 
@@ -49,7 +49,7 @@ impl RowHistory {
     pub fn new(schema: impl Into<String>, table: impl Into<String>, key: impl Into<RowKey>) -> Self {
         let tables = vec![TableFilter { schema: Some(schema.into()), table: table.into() }];
         let filters = Filters { tables, key: Some(key.into()), ..Filters::default() };
-        Self { filters, limit: Self::DEFAULT_LIMIT, cursor: None }
+        Self { filters, limit: None, cursor: None }
     }
 
     /// The history of the row with this value in the table's one key column, whatever it is called.
@@ -59,12 +59,21 @@ impl RowHistory {
 
     /// At most so many changes on a page, 1 to 1000; 200 unless said.
     pub fn limit(mut self, limit: u32) -> Self {
-        self.limit = limit;
+        self.limit = Some(limit);
         self
+    }
+
+    /// Refuses what belongs to pages, in a read that has none.
+    pub(super) fn without_page(&self) -> Result<&Filters, Error> {
+        without_page(self.limit, self.cursor).map(|()| &self.filters)
     }
 
     pub(super) fn filters(&self) -> &Filters {
         &self.filters
+    }
+
+    fn page_limit(&self) -> u32 {
+        self.limit.unwrap_or(Self::DEFAULT_LIMIT)
     }
 
     /// Only what is in this scope. A second scope narrows further.
@@ -115,13 +124,13 @@ impl Operation for RowHistory {
     type Output = Page<LinkedChange>;
 
     fn statement(&self, schema: &Schema) -> Result<Statement, Error> {
-        page_limit(self.limit, Self::MAX_LIMIT)?;
-        Query::new(schema, &self.filters)?.page(self.limit, self.cursor)
+        page_limit(self.page_limit(), Self::MAX_LIMIT)?;
+        Query::new(schema, &self.filters)?.page(self.page_limit(), self.cursor)
     }
 
     fn decode(&self, rows: Vec<String>) -> Result<Page<LinkedChange>, Error> {
         let entries = query::linked_changes(&self.filters, &rows)?;
-        Ok(Page::of(entries, self.limit, |entry| Cursor::at(&entry.change)))
+        Ok(Page::of(entries, self.page_limit(), |entry| Cursor::at(&entry.change)))
     }
 }
 

@@ -3,7 +3,7 @@
 use time::OffsetDateTime;
 
 use super::{
-    cursor::{Cursor, Page},
+    cursor::{Cursor, Page, without_page},
     filters::{Filters, TableFilter},
     query::{self, Query},
     row_history::page_limit,
@@ -187,12 +187,7 @@ impl Timeline {
 
     /// Refuses what belongs to pages, in a read that has none.
     pub(super) fn without_page(&self) -> Result<&Filters, Error> {
-        let remedy = "Leave it out: this read has no pages";
-        match (self.limit, self.cursor) {
-            (Some(_), _) => Err(Error::invalid_input("limit", "belongs to pages", remedy)),
-            (None, Some(_)) => Err(Error::invalid_input("cursor", "belongs to pages", remedy)),
-            (None, None) => Ok(&self.filters),
-        }
+        without_page(self.limit, self.cursor).map(|()| &self.filters)
     }
 
     fn page_limit(&self) -> u32 {

@@ -16,7 +16,7 @@ use threadline_core::{
 use threadline_diesel::{AuditDsl, Error, Session, Trail, attach, audited};
 
 use crate::blocking::{Foreign, Scope, play, play_parts};
-use crate::questions::{Answers, Questions, ask_everything, note_struct};
+use crate::questions::{Answers, Questions, ask_elsewhere, ask_everything, note_struct};
 use crate::{Adapter, Call, Ending, Failure, Kind, Part, PoolOptions, Step, failure_of, kind_of};
 
 mod schema {
@@ -208,6 +208,15 @@ impl Adapter for Diesel {
                 Some(scope) => ask_everything!(blocking, db.scope(scope.clone()), &questions, Note),
                 None => ask_everything!(blocking, db.unscoped(), &questions, Note),
             })
+        });
+        work.await.unwrap()
+    }
+
+    async fn ask_in(&self, schema: &Schema, questions: &Questions) -> Result<Answers, Failure> {
+        let (pool, schema, questions) = (self.0.clone(), schema.clone(), questions.clone());
+        let work = tokio::task::spawn_blocking(move || {
+            let mut connection = pool.get()?;
+            Ok(ask_elsewhere!(blocking, connection, &schema, &questions, Note))
         });
         work.await.unwrap()
     }

@@ -11,14 +11,14 @@ use diesel_async::pooled_connection::AsyncDieselConnectionManager;
 use diesel_async::pooled_connection::deadpool::{Object, Pool, PoolError};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use threadline_core::{
-    Action, AuditContext, LinkedChange, Operation, Outcome, Page, RetryPolicy, Timeline, TransactionId,
+    Action, AuditContext, LinkedChange, Operation, Outcome, Page, RetryPolicy, Schema, Timeline, TransactionId,
 };
 use threadline_diesel::Error;
 use threadline_diesel::asynchronous::{AuditDsl, Session, Trail, attach, audited};
 
 #[cfg(not(feature = "diesel"))]
 use crate::failure_of;
-use crate::questions::{Answers, Questions, ask_everything, note_struct};
+use crate::questions::{Answers, Questions, ask_elsewhere, ask_everything, note_struct};
 use crate::script::{play, play_parts};
 use crate::{Adapter, Call, Ending, Failure, Foreign, Kind, Part, PoolOptions, Scope, Step, kind_of};
 
@@ -188,6 +188,11 @@ impl Adapter for DieselAsync {
             Some(scope) => ask_everything!(async, db.scope(scope.clone()), questions, Note),
             None => ask_everything!(async, db.unscoped(), questions, Note),
         })
+    }
+
+    async fn ask_in(&self, schema: &Schema, questions: &Questions) -> Result<Answers, Failure> {
+        let mut connection = self.connection().await?;
+        Ok(ask_elsewhere!(async, connection, schema, questions, Note))
     }
 
     async fn scoped_transaction(&self, call: &Call) -> Result<Option<TransactionId>, Failure> {

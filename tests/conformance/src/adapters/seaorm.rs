@@ -8,12 +8,12 @@ use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ConnectionTrait, DatabaseConnection, DatabaseExecutor, DatabaseTransaction,
     DbBackend, DbErr, FromQueryResult, Statement, TransactionTrait,
 };
-use threadline_core::{Action, AuditContext, LinkedChange, Operation, Page, Timeline, TransactionId};
+use threadline_core::{Action, AuditContext, LinkedChange, Operation, Page, Schema, Timeline, TransactionId};
 use threadline_seaorm::{
     Attached, AuditedDatabase, AuditedTransaction, Error, RetryPolicy, Session, Trail, attach, audited,
 };
 
-use crate::questions::{Answers, Questions, ask_everything, note_struct};
+use crate::questions::{Answers, Questions, ask_elsewhere, ask_everything, note_struct};
 use crate::script::{play, play_parts};
 use crate::{Adapter, Call, Ending, Failure, Foreign, Kind, Part, PoolOptions, Scope, Step, failure_of, kind_of};
 
@@ -129,6 +129,10 @@ impl Adapter for SeaOrm {
             Some(scope) => ask_everything!(async, db.scope(scope.clone()), questions, Note),
             None => ask_everything!(async, db.unscoped(), questions, Note),
         })
+    }
+
+    async fn ask_in(&self, schema: &Schema, questions: &Questions) -> Result<Answers, Failure> {
+        Ok(ask_elsewhere!(async, self.0.unaudited(), schema, questions, Note))
     }
 
     async fn scoped_transaction(&self, call: &Call) -> Result<Option<TransactionId>, Failure> {

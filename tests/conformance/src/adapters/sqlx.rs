@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgRow};
 use sqlx::{AssertSqlSafe, FromRow, PgConnection, Postgres, Row, Transaction};
-use threadline_core::{Action, AuditContext, LinkedChange, Operation, Page, Timeline, TransactionId};
+use threadline_core::{Action, AuditContext, LinkedChange, Operation, Page, Schema, Timeline, TransactionId};
 use threadline_sqlx::{AuditedPool, AuditedTransaction, Error, RetryPolicy, Session, Trail, attach, audited, retry};
 
-use crate::questions::{Answers, Questions, ask_everything, note_struct};
+use crate::questions::{Answers, Questions, ask_elsewhere, ask_everything, note_struct};
 use crate::script::{play, play_parts};
 use crate::{Adapter, Call, Ending, Failure, Foreign, Kind, Part, PoolOptions, Scope, Step, failure_of, kind_of};
 
@@ -120,6 +120,10 @@ impl Adapter for Sqlx {
             Some(scope) => ask_everything!(async, db.scope(scope.clone()), questions, Note),
             None => ask_everything!(async, db.unscoped(), questions, Note),
         })
+    }
+
+    async fn ask_in(&self, schema: &Schema, questions: &Questions) -> Result<Answers, Failure> {
+        Ok(ask_elsewhere!(async, self.0.unaudited(), schema, questions, Note))
     }
 
     async fn scoped_transaction(&self, call: &Call) -> Result<Option<TransactionId>, Failure> {

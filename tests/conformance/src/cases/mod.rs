@@ -147,6 +147,7 @@ cases! {
         inside_a_transaction_its_own_changes_are_seen
         a_table_that_is_not_captured_is_an_error
         a_wrong_filter_is_an_error_that_names_it
+        a_kernel_in_another_schema_is_read
     }
     scopes {
         no_read_tells_of_another_tenant

@@ -2,10 +2,11 @@
 
 use threadline_core::{
     ActionStatus, ActorHistory, ActorRef, AsOf, ChangeOp, Correlation, CountChanges, Incident, RowHistory, RowKey,
-    Timeline, TransactionId,
+    Schema, Timeline, TransactionId, kernel,
 };
 
 use crate::place::user;
+use crate::questions::READS_ELSEWHERE;
 use crate::script::{insert, sql};
 use crate::{Adapter, Call, Failure, Place, Questions};
 
@@ -60,6 +61,33 @@ pub(super) async fn a_table_that_is_not_captured_is_an_error<A: Adapter>(place: 
                 assert_eq!(told, (Some("not_captured"), Some(setting)), "{read}: {error:?}");
             }
         }
+    }
+}
+
+pub(super) async fn a_kernel_in_another_schema_is_read<A: Adapter>(place: Place) {
+    let schema = Schema::new("Audit trail").unwrap();
+    place.execute(&kernel::install_script(&schema));
+    place.execute(
+        r#"CREATE TABLE notes (id bigint PRIMARY KEY, tenant text NOT NULL, body text NOT NULL);
+        SELECT "Audit trail".enable_capture('notes', '{}');
+        INSERT INTO notes VALUES (1, 'acme', 'of acme')"#,
+    );
+    let adapter: A = place.open(1).await;
+    let questions = Questions::about(1, TransactionId(1), &ActorRef::user("42").unwrap(), "c");
+    let answers = adapter.ask_in(&schema, &questions).await.unwrap();
+    assert_eq!(answers.iter().map(|(read, _)| *read).collect::<Vec<_>>(), READS_ELSEWHERE);
+    for (read, answer) in answers {
+        let text = answer.unwrap_or_else(|error| panic!("{read}: {error:?}"));
+        assert!(text.contains("acme"), "{read}: {text}");
+    }
+    for (read, answer) in adapter.ask_in(&Schema::default(), &questions).await.unwrap() {
+        let error = answer.expect_err(read);
+        assert_eq!(error.code(), Some("not_captured"), "{read}: {error:?}");
+    }
+    let nowhere = Schema::new("nowhere").unwrap();
+    for (read, answer) in adapter.ask_in(&nowhere, &questions).await.unwrap() {
+        let error = answer.expect_err(read);
+        assert_eq!(error.code(), Some("not_installed"), "{read}: {error:?}");
     }
 }
 

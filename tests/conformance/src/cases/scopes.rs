@@ -101,7 +101,8 @@ pub(super) async fn every_read_tells_of_its_own_tenant<A: Adapter>(place: Place)
         let has_both = TENANTS.iter().all(|tenant| text.contains(tenant));
         let told = match read {
             "count_changes" => text.contains(r#""count":4"#),
-            "timeline" | "change_diff" | "correlation" | "actor_history" | "stream" => has_both,
+            "timeline" | "change_diff" | "correlation" => has_both,
+            "actor_history" | "stream" | "stream of an actor" => has_both,
             read if read.starts_with("export") => has_both,
             _ => text.contains("acme"),
         };
