@@ -113,6 +113,18 @@ async fn answers(db: &AuditedPool) -> String {
     assert!(gone.as_core().unwrap().is_deleted_record(), "{gone}");
     let unknown = db.timeline(&Timeline::new().table("postss")).await.unwrap_err();
     assert!(unknown.as_core().unwrap().is_not_captured(), "{unknown}");
+    let field = |name: &str| Timeline::new().table("posts").changed_field(name);
+    for fields in [field("titel"), field("title").changed_field("titel")] {
+        for error in [
+            db.timeline(&fields).await.unwrap_err(),
+            db.count_changes(&CountChanges::of(fields.clone())).await.unwrap_err(),
+            db.stream(fields.clone()).try_collect::<Vec<_>>().await.unwrap_err(),
+            db.export_to(Export::new(fields.clone()), Vec::new()).await.unwrap_err(),
+        ] {
+            assert!(error.as_core().unwrap().is_unknown_column(), "{error}");
+        }
+    }
+    texts.push(format!("{:?}", db.timeline(&field("title").changed_field("id")).await.unwrap()));
     let none = db.find_transaction(TransactionId(999)).await.unwrap_err();
     assert!(none.as_core().unwrap().is_not_found(), "{none}");
     texts.join("\n")

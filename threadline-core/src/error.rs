@@ -71,7 +71,7 @@ kinds! {
     InvalidPolicy, "invalid_policy", is_invalid_policy;
     /// The relation cannot be captured: a view, a foreign table, a temporary table or one of the kernel's own.
     UnsupportedTable, "unsupported_table", is_unsupported_table;
-    /// A policy or a read names a column that the table does not have.
+    /// A policy or a read names a column that the table does not have; in a read, nor had.
     UnknownColumn, "unknown_column", is_unknown_column;
     /// TRUNCATE of a table whose policy refuses it.
     TruncateRefused, "truncate_refused", is_truncate_refused;
@@ -93,7 +93,8 @@ kinds! {
     BeforeHorizon, "before_horizon", is_before_horizon;
     /// The trail knows that the row existed but not what was in it, because its image was withheld or not kept.
     ImageUnavailable, "image_unavailable", is_image_unavailable;
-    /// A column that the model needs is masked or excluded; [`column`](Error::column) names it.
+    /// A column that the model needs, or that is asked for, is masked, excluded or otherwise left out by the policy;
+    /// [`column`](Error::column) names it.
     ColumnRedacted, "column_redacted", is_column_redacted;
     /// A column that the model reads was added, dropped, renamed or retyped since the instant asked for;
     /// [`column`](Error::column) names it.

@@ -15,6 +15,7 @@ mod support;
 mod type_trip;
 mod type_values;
 
+mod audited_columns;
 mod capture_actions;
 mod capture_bulk;
 mod capture_context;

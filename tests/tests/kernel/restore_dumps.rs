@@ -34,6 +34,15 @@ const AFTER: &str = r#"
     UPDATE app.events SET m = 'sad'; DELETE FROM app.keyless; INSERT INTO app.renamed VALUES (2);
     SELECT threadline.record_action('{"name":"new action"}'); COMMIT;"#;
 
+/// The columns that are known of each table, before and after the restore.
+const COLUMNS: [&str; 5] = [
+    "events: id, m, n, secret",
+    "keyless: a",
+    "log: id, what",
+    "orders: id, m, n, p, secret excluded, z",
+    "renamed_before: id",
+];
+
 const RECORDED_AFTER: [&str; 7] = [
     r#"insert app.orders {"id": 2} after {"m": "sad", "n": 7, "p": "(2,ok)", "z": "2024-01-01T00:00:00+00:00", "id": 2}"#,
     r#"insert app.log {"id": 2} after {"id": 2, "what": "INSERT"}"#,
@@ -83,6 +92,9 @@ fn goes_on(restored_url: &str, original: &[String]) {
         ),
         ["keyless true", "log true", "orders true", "renamed_before true"]
     );
+    let known = "SELECT a.table_name || ': ' || string_agg(k.name || CASE WHEN k.excluded THEN ' excluded' ELSE '' END, ', ' ORDER BY k.name)
+         FROM threadline.audited_columns k JOIN threadline.audited_tables a ON a.id = k.audited_table GROUP BY a.id ORDER BY 1";
+    assert_eq!(session.column(known), COLUMNS);
     // Guards stand on every leaf, policies hold, capture can be refreshed and switched.
     for leaf in session.column("SELECT oid::regclass FROM pg_class WHERE relnamespace = 'threadline'::regnamespace AND relname ~ '^audit_(changes|transactions|actions)' AND relkind IN ('r', 'p')") {
         session.refusal(&format!("DELETE FROM {leaf}")).has_code("TL003", "append_only");
@@ -93,6 +105,8 @@ fn goes_on(restored_url: &str, original: &[String]) {
     session.run("SELECT threadline.create_partitions(8)");
     session.run("SELECT threadline.refresh_capture(t::regclass) FROM unnest(ARRAY['app.orders', 'app.events', 'app.keyless', 'app.renamed']) AS t");
     session.run("UPDATE app.orders SET n = 9; UPDATE app.events SET n = 9; INSERT INTO app.renamed VALUES (3)");
+    let columns = session.column(known);
+    assert_eq!((&columns[..4], &*columns[4]), (&COLUMNS.map(str::to_owned)[..4], "renamed: id"), "each is known once");
     let refreshed = changes(&mut session);
     assert_eq!(refreshed.len(), lines.len() + 5);
     assert!(

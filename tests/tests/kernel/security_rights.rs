@@ -4,8 +4,15 @@ use crate::session::Session;
 use crate::support::{APP, MALLORY, bare_database, changes, database, database_with};
 use threadline_core::{Schema, kernel};
 
-const TRAIL: [&str; 6] =
-    ["audit_transactions", "audit_changes", "audit_actions", "audited_tables", "kernel_versions", "retention_runs"];
+const TRAIL: [&str; 7] = [
+    "audit_transactions",
+    "audit_changes",
+    "audit_actions",
+    "audited_tables",
+    "audited_columns",
+    "kernel_versions",
+    "retention_runs",
+];
 
 /// Captured tables of every kind that an ordinary role may write, with triggers of the host's own.
 const HOST: &str = r#"

@@ -3,7 +3,7 @@
 use fastrand::Rng;
 use futures_util::TryStreamExt;
 use serde_json::Value;
-use threadline::sqlx::Trail;
+use threadline::sqlx::{Error, Trail};
 use threadline::{
     ActionId, ActionStatus, ActorRef, AsOf, ChangeOp, CountChanges, Export, Json, LinkedChange, RowAsOf, RowHistory,
     RowKey, Scope, TableAsOf, Timeline, TransactionId,
@@ -208,6 +208,16 @@ impl World {
             assert!(error.as_core().unwrap().is_invalid_input(), "{wanted:?}: {error}");
             return;
         }
+        let unknown = wanted.unknown_fields();
+        if !unknown.is_empty() {
+            let limit = self.random.u32(1..8);
+            for error in self.refusals(&timeline, limit).await {
+                let core = error.as_core().unwrap();
+                let told = core.is_unknown_column() && unknown.contains(&core.column().unwrap());
+                assert!(told, "{wanted:?}: {error}");
+            }
+            return;
+        }
         let expected = self.history.matching(&wanted);
         let limit = self.random.u32(1..8);
         let mut found = Vec::new();
@@ -246,6 +256,17 @@ impl World {
         let max_rows = self.random.u64(1..12);
         let export = Export::new(timeline).max_rows(max_rows);
         export_agrees(&self.db, export, &expected[..expected.len().min(max_rows as usize)], expected.len()).await;
+    }
+
+    /// What each read of changes says to a wrong question.
+    async fn refusals(&self, timeline: &Timeline, most: u32) -> [Error; 4] {
+        let export = Export::new(timeline.clone()).max_rows(most.into());
+        [
+            self.db.timeline(&timeline.clone().limit(most)).await.unwrap_err(),
+            self.db.count_changes(&CountChanges::of(timeline.clone()).cap(most)).await.unwrap_err(),
+            self.db.stream(timeline.clone()).try_collect::<Vec<_>>().await.unwrap_err(),
+            self.db.export_to(export, Vec::new()).await.unwrap_err(),
+        ]
     }
 
     pub(crate) async fn ask_row_history(&mut self) {

@@ -7,6 +7,8 @@ use serde_json::{Map, Value};
 use threadline::{ActorRef, AuditChange, ChangeOp, Json, LinkedChange};
 use time::OffsetDateTime;
 
+use crate::world::{Table, WORLD};
+
 /// A row of a table, by column.
 pub(crate) type Row = Map<String, Value>;
 
@@ -99,6 +101,18 @@ impl Wanted {
             && self.since.is_none_or(|since| change.captured_at >= since)
             && self.until.is_none_or(|until| change.captured_at <= until)
             && self.scope.as_ref().is_none_or(|scope| scope.holds(entry))
+    }
+
+    /// The fields that are no column of any table that is meant.
+    pub(crate) fn unknown_fields(&self) -> Vec<&'static str> {
+        let is_meant = |table: &&Table| {
+            self.tables.is_empty()
+                || self.tables.iter().any(|(schema, name)| {
+                    (schema.is_empty() || *schema == table.schema) && (name.is_empty() || *name == table.name)
+                })
+        };
+        let known: Vec<&str> = WORLD.iter().filter(is_meant).flat_map(|table| table.columns).copied().collect();
+        self.changed_fields.iter().copied().filter(|field| !known.contains(field)).collect()
     }
 
     /// Whether the reads should refuse it, because nothing narrows it.

@@ -5,6 +5,7 @@
 mod ask;
 mod bundles;
 mod exports;
+mod fields;
 mod history;
 mod property;
 mod readers;

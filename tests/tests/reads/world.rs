@@ -32,19 +32,23 @@ const OLDER: &str = r#"
     INSERT INTO notes (id, n, tenant, title) VALUES (1, 1, 'acme', 'older'), (2, NULL, 'umbrella', 'x'), (6, 2, 'acme', 'older');
 "#;
 
-/// A table of the world: schema, name, key columns.
+/// A table of the world: schema, name, key columns, all columns.
 #[derive(Debug)]
 pub(crate) struct Table {
     pub(crate) schema: &'static str,
     pub(crate) name: &'static str,
     pub(crate) key: &'static [&'static str],
+    pub(crate) columns: &'static [&'static str],
     lean: bool,
 }
 
+const POST: &[&str] = &["id", "title", "n", "tenant"];
+const LINE: &[&str] = &["owner", "line", "n", "tenant"];
+
 pub(crate) const WORLD: [Table; 3] = [
-    Table { schema: "public", name: "posts", key: &["id"], lean: false },
-    Table { schema: "app", name: "Odd lines", key: &["owner", "line"], lean: false },
-    Table { schema: "public", name: "notes", key: &["id"], lean: true },
+    Table { schema: "public", name: "posts", key: &["id"], columns: POST, lean: false },
+    Table { schema: "app", name: "Odd lines", key: &["owner", "line"], columns: LINE, lean: false },
+    Table { schema: "public", name: "notes", key: &["id"], columns: POST, lean: true },
 ];
 
 pub(crate) const TENANTS: [&str; 2] = ["acme", "umbrella"];

@@ -78,3 +78,22 @@ fn filters_that_contradict_each_other_are_refused() {
     .failed(2);
     assert!(stderr.contains("needs a schema and one table"), "{stderr}");
 }
+
+#[test]
+fn a_field_that_no_table_has_is_refused() {
+    let database = crate::support::story();
+    let expected = "changed_field titel is no column that table posts has or had";
+    for command in ["timeline", "count", "export"] {
+        let filters = [command, "--table", "posts", "--changed-field", "note", "--changed-field", "titel"];
+        let stderr = crate::support::on(&database, &filters).failed(2);
+        assert!(stderr.contains(expected) && stderr.contains("Check the spelling"), "{command}: {stderr}");
+        let stderr = crate::support::on(&database, &[&filters[..], &["--since", "5 seconds ago"]].concat()).failed(2);
+        assert!(stderr.contains(expected), "{command}: {stderr}");
+    }
+    let stderr = crate::support::on(&database, &["timeline", "--since", "1h ago", "--changed-field", "x"]).failed(2);
+    assert!(stderr.contains("no column that any captured table has or had"), "{stderr}");
+    let json = ["count", "--json", "--table", "posts", "--changed-field", "titel"];
+    let error: serde_json::Value = serde_json::from_str(&crate::support::on(&database, &json).failed(2)).unwrap();
+    assert_eq!(error["error"]["code"], "unknown_column", "{error}");
+    assert_eq!(error["error"]["column"], "titel", "{error}");
+}

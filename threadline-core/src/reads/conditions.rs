@@ -6,18 +6,30 @@ use super::cursor::Cursor;
 use crate::{ActionId, ActionStatus, ActorKind, ActorRef, ChangeOp, Error, TransactionId, instant};
 
 /// Conditions under construction, with the parameters they use. `{schema}` is filled in by and by.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Conditions {
     params: Vec<String>,
     /// On `c`.
     change: Vec<String>,
+    /// The fields of which a change has to have changed one.
+    fields: Option<Fields>,
     /// On `t`.
     transaction: Vec<OnTransaction>,
     /// The one audit transaction that is meant.
     only: Option<String>,
 }
 
+/// A condition on the fields that a change changed.
+#[derive(Clone)]
+struct Fields {
+    /// Which of the conditions on `c` it is.
+    index: usize,
+    /// An array of the fields.
+    array: String,
+}
+
 /// One condition in two forms.
+#[derive(Clone)]
 struct OnTransaction {
     /// From which an index finds the transactions.
     search: String,
@@ -102,8 +114,25 @@ impl Conditions {
     pub(super) fn changed_fields(&mut self, fields: &[String]) {
         if !fields.is_empty() {
             let fields: Vec<String> = fields.iter().map(|field| self.text(field)).collect();
-            self.on_change(format!("c.changed_fields && ARRAY[{}]", fields.join(", ")));
+            let array = format!("ARRAY[{}]", fields.join(", "));
+            let condition = format!("c.changed_fields && {array}");
+            self.fields = Some(Fields { index: self.change.len(), array });
+            self.on_change(condition);
         }
+    }
+
+    /// The fields of which a change has to have changed one, as an array.
+    pub(super) fn fields(&self) -> Option<&str> {
+        self.fields.as_ref().map(|fields| fields.array.as_str())
+    }
+
+    /// The same conditions, but that the change has to have changed `field`, an expression, in place of any of the fields.
+    pub(super) fn with_field(&self, field: &str) -> Self {
+        let mut one = self.clone();
+        if let Some(condition) = self.fields.as_ref().and_then(|fields| one.change.get_mut(fields.index)) {
+            *condition = format!("{field} = ANY (c.changed_fields)");
+        }
+        one
     }
 
     pub(super) fn transaction(&mut self, id: TransactionId) {

@@ -69,8 +69,7 @@ impl Copying {
     /// Looks at what the [probe](Self::probe) found.
     ///
     /// # Errors
-    /// [`is_not_captured`](Error::is_not_captured) and [`is_invalid_input`](Error::is_invalid_input) for a question that
-    /// cannot have an answer.
+    /// For a question that cannot have an answer, as with a [`Timeline`](crate::Timeline).
     pub fn check(&self, rows: Vec<String>) -> Result<(), Error> {
         self.rows.check(rows)
     }

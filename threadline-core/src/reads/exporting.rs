@@ -73,8 +73,7 @@ impl Exporting {
     /// What to write of the rows that the statement returned, perhaps nothing.
     ///
     /// # Errors
-    /// [`is_not_captured`](Error::is_not_captured) and [`is_invalid_input`](Error::is_invalid_input) for a question that
-    /// cannot have an answer.
+    /// For a question that cannot have an answer, as with a [`Timeline`](crate::Timeline).
     pub fn chunk(&mut self, rows: Vec<String>) -> Result<Vec<u8>, Error> {
         let rows = self.reading.items(rows)?;
         let mut text = String::with_capacity(rows.iter().map(|row| 2 * row.len()).sum());

@@ -51,7 +51,15 @@ pub(super) enum Place<'a> {
     /// In tables, today and under former names.
     Tables,
     /// In one row.
-    Row { schema: &'a str, table: &'a str, key: &'a RowKey },
+    Row(Row<'a>),
+}
+
+/// One row of one table.
+#[derive(Clone, Copy)]
+pub(super) struct Row<'a> {
+    pub(super) schema: &'a str,
+    pub(super) table: &'a str,
+    pub(super) key: &'a RowKey,
 }
 
 impl Filters {
@@ -70,7 +78,7 @@ impl Filters {
             return Ok(if named { Place::Tables } else { Place::Everywhere });
         };
         match self.named_tables().as_slice() {
-            [(Some(schema), Some(table))] => Ok(Place::Row { schema, table, key }),
+            [(Some(schema), Some(table))] => Ok(Place::Row(Row { schema, table, key })),
             _ => {
                 let remedy = "Name schema and table of the row as well, and no other table";
                 Err(Error::invalid_input("key", "needs a schema and one table", remedy))

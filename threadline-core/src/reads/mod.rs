@@ -1,7 +1,8 @@
 //! Reading the trail: history of a row, timeline, the row as it was.
 //!
 //! Every read names tables as they are called today and finds what was recorded under former names as well. A read that
-//! finds nothing says why when the question itself was wrong: a table that is not captured, a key of the wrong shape.
+//! finds nothing says why when the question itself was wrong: a table that is not captured, a key of the wrong shape, a
+//! field that no table has.
 
 mod actor_history;
 mod actor_pairs;
@@ -18,6 +19,7 @@ mod export_output;
 mod export_row;
 mod export_writer;
 mod exporting;
+mod field_check;
 mod filter_pairs;
 mod filters;
 mod image;
@@ -31,6 +33,7 @@ mod row_as_of;
 mod row_history;
 mod row_key;
 mod scope;
+mod search;
 mod table_as_of;
 mod timeline;
 mod transaction;

@@ -4,14 +4,14 @@ use serde::Deserialize;
 use time::OffsetDateTime;
 
 use super::{
-    conditions::{Conditions, LOOK_UP, MOST, UNTIL},
+    conditions::{Conditions, LOOK_UP},
     cursor::Cursor,
-    filters::{Filters, Place},
-    row_key::{self, KeyFacts, RowKey},
+    field_check::{FieldCheck, UNKNOWN_FIELD},
+    filters::{Filters, Place, Row as OneRow},
+    row_key::{self, KeyFacts},
+    search::{RowSearch, Search},
 };
-use crate::{
-    AuditAction, AuditChange, AuditTransaction, Error, LinkedChange, Schema, Statement, decode, instant, quote_literal,
-};
+use crate::{AuditAction, AuditChange, AuditTransaction, Error, LinkedChange, Schema, Statement, decode, instant};
 
 /// A statement under construction.
 pub(super) struct Query<'a> {
@@ -28,20 +28,42 @@ struct Source {
     changes: String,
     /// What tells whether the question can have an answer.
     facts: Option<Facts>,
+    /// What tells the same of each of the fields.
+    fields: Option<FieldCheck>,
 }
 
 struct Facts {
     /// An expression of type json.
     json: String,
-    /// A condition under which they are told whatever was found.
-    always_if: Option<&'static str>,
+    /// Conditions under which they are told whatever was found.
+    always_if: Vec<&'static str>,
 }
 
 /// More than any row has changes.
-const ALL: &str = "9223372036854775807";
+pub(super) const ALL: &str = "9223372036854775807";
 
 /// Newest first, the order of every read.
-const NEWEST_FIRST: &str = "ORDER BY c.captured_at DESC, c.id DESC";
+pub(super) const NEWEST_FIRST: &str = "ORDER BY c.captured_at DESC, c.id DESC";
+
+impl Source {
+    /// Looks at the fields too. `names` are the recorded names of the tables that are meant, `alone` is a query of the changes
+    /// of one field `f.field`.
+    fn check_fields(&mut self, conditions: &Conditions, names: String, alone: String) {
+        self.fields = FieldCheck::new(conditions, names, alone);
+        if self.fields.is_some() {
+            let facts = self.facts.get_or_insert_with(Facts::of_everything);
+            facts.json = FieldCheck::told_with(&facts.json);
+            facts.always_if.push(UNKNOWN_FIELD);
+        }
+    }
+}
+
+impl Facts {
+    /// No table was named.
+    fn of_everything() -> Self {
+        Self { json: "pg_catalog.json_build_object('captured', true)".to_owned(), always_if: Vec::new() }
+    }
+}
 
 impl<'a> Query<'a> {
     pub(super) fn new(schema: &'a Schema, filters: &'a Filters) -> Result<Self, Error> {
@@ -56,16 +78,15 @@ impl<'a> Query<'a> {
     pub(super) fn page(mut self, limit: u32, cursor: Option<Cursor>) -> Result<Statement, Error> {
         let limit = format!("{}::text::bigint", self.conditions.param((limit + 1).to_string()));
         let source = self.source(&limit, cursor)?;
-        let mut sql = format!(
-            "WITH {}found AS MATERIALIZED (\n    {}\n{}",
-            source.ctes,
-            source.changes,
-            expand(include_str!("linked_change.sql")),
-        );
+        let mut sql = format!("WITH {}found AS MATERIALIZED (\n    {}\n", source.ctes, source.changes);
         // A later page may well be empty.
+        if let (Some(fields), None) = (&source.fields, cursor) {
+            sql.push_str(&fields.after_finding(&limit));
+        }
+        sql.push_str(&expand(include_str!("linked_change.sql")));
         if let (Some(facts), None) = (source.facts, cursor) {
             sql.push_str(&include_str!("nothing_found.sql").replace("{facts}", &facts.json));
-            if let Some(condition) = facts.always_if {
+            for condition in facts.always_if {
                 sql.push_str(&format!("       OR {condition}\n"));
             }
         }
@@ -79,11 +100,15 @@ impl<'a> Query<'a> {
         let source = self.source(&limit, None)?;
         let facts = match source.facts {
             None => "NULL::json".to_owned(),
-            Some(Facts { json, always_if: Some(_) }) => json,
-            Some(Facts { json, always_if: None }) => format!("CASE WHEN k.n = 0 THEN {json} END"),
+            Some(Facts { json, always_if }) if always_if.contains(&SOMETHING_MISSING) => json,
+            Some(Facts { json, always_if }) => {
+                let conditions: String = always_if.into_iter().map(|condition| format!(" OR {condition}")).collect();
+                format!("CASE WHEN k.n = 0{conditions} THEN {json} END")
+            }
         };
+        let fields = source.fields.map(|fields| fields.after_finding(&limit)).unwrap_or_default();
         let sql = format!(
-            "WITH {}found AS MATERIALIZED (\n    {}\n), counted AS MATERIALIZED (SELECT pg_catalog.count(*) AS n FROM found)\n\
+            "WITH {}found AS MATERIALIZED (\n    {}\n{fields}), counted AS MATERIALIZED (SELECT pg_catalog.count(*) AS n FROM found)\n\
              SELECT pg_catalog.json_build_object('count', k.n, 'nothing', {facts})::text \
              FROM counted AS k\n",
             source.ctes, source.changes,
@@ -93,21 +118,35 @@ impl<'a> Query<'a> {
 
     /// Asks for the facts that tell whether the question can have an answer at all; of a row, only when it has none.
     pub(super) fn probe(schema: &'a Schema, filters: &'a Filters) -> Result<Option<Statement>, Error> {
-        filters.validate()?;
-        let mut query = Self { schema, filters, conditions: Conditions::default() };
-        let sql = match filters.place()? {
-            Place::Everywhere => return Ok(None),
-            Place::Tables => {
-                let names = query.names();
-                format!("WITH {}SELECT {}::text", names.cte.trim_end_matches(", ").to_owned() + "\n", names.facts)
-            }
-            Place::Row { schema, table, key } => {
-                let source = query.row_source(schema, table, key, "2", None)?;
+        let mut query = Self::new(schema, filters)?;
+        let place = filters.place()?;
+        if filters.changed_fields.is_empty() {
+            // The other filters say nothing about the table.
+            query.conditions = Conditions::default();
+        }
+        let sql = match place {
+            Place::Everywhere if filters.changed_fields.is_empty() => return Ok(None),
+            Place::Row(row) => {
+                let search = query.row_search(row, None)?;
+                let found = format!("WITH found AS (\n    {}\n)", search.changes(&Conditions::default(), "2"));
+                let source = query.row_source(&search, "1");
                 let facts = source.facts.map(|facts| facts.json).unwrap_or_default();
-                format!(
-                    "WITH found AS (\n    {}\n)\nSELECT {facts}::text WHERE NOT EXISTS (SELECT FROM found AS f WHERE f.op <> 'truncate')",
-                    source.changes
-                )
+                match source.fields {
+                    None => format!("{found}\nSELECT {facts}::text WHERE {NO_SUCH_ROW}"),
+                    Some(fields) => format!(
+                        "{found}, {}\nSELECT {facts}::text WHERE {NO_SUCH_ROW} OR {UNKNOWN_FIELD}",
+                        fields.before_reading()
+                    ),
+                }
+            }
+            Place::Tables if filters.changed_fields.is_empty() => {
+                format!("WITH {}\nSELECT {TABLE_FACTS}::text", query.names().trim_end_matches(", "))
+            }
+            Place::Everywhere | Place::Tables => {
+                let source = query.source("1", None)?;
+                let facts = source.facts.map(|facts| facts.json).unwrap_or_default();
+                let fields = source.fields.map(|fields| fields.before_reading()).unwrap_or_default();
+                format!("WITH {}{fields}\nSELECT {facts}::text", source.ctes)
             }
         };
         Ok(Some(query.statement(&sql)))
@@ -162,44 +201,33 @@ impl<'a> Query<'a> {
     /// At most `limit` changes after the cursor, the newest.
     fn source(&mut self, limit: &str, cursor: Option<Cursor>) -> Result<Source, Error> {
         let place = self.filters.place()?;
-        if let Place::Row { schema, table, key } = place {
-            return self.row_source(schema, table, key, limit, cursor);
+        if let Place::Row(row) = place {
+            let search = self.row_search(row, cursor)?;
+            return Ok(self.row_source(&search, limit));
         }
         if let Some(cursor) = &cursor {
             self.conditions.go_on_after(cursor)?;
         }
-        let search = self.conditions.newest_transactions();
-        let (on_change, on_both) = (self.conditions.of_change(&[]), self.conditions.of_change_and_transaction(&[]));
-        // The conditions travel as text and read their values from an array.
-        let text = |conditions: String| -> Result<String, Error> {
-            let conditions = if conditions.is_empty() { "true".to_owned() } else { conditions };
-            let conditions = in_array(&self.schema.expand(&conditions)).replace(UNTIL, "$2").replace(MOST, "$3");
-            quote_literal(&conditions)
-        };
-        let (on_change, on_both) = (text(on_change)?, text(on_both)?);
-        let search = search.map_or(Ok("NULL".to_owned()), text)?;
-        let params: Vec<String> = (1..=self.conditions.params()).map(|n| format!("${n}::text")).collect();
+        let params = (1..=self.conditions.params()).map(|n| format!("${n}::text")).collect();
         let (ctes, names, facts) = match place {
             Place::Tables => {
-                let names = self.names();
-                let facts = Facts { json: names.facts, always_if: Some(SOMETHING_MISSING) };
-                (names.cte, "(SELECT pg_catalog.jsonb_agg(pg_catalog.to_jsonb(n.*)) FROM names AS n)", Some(facts))
+                let facts = Facts { json: TABLE_FACTS.to_owned(), always_if: vec![SOMETHING_MISSING] };
+                let names = "coalesce((SELECT pg_catalog.jsonb_agg(pg_catalog.to_jsonb(n.*)) FROM names AS n), '[]')";
+                (self.names(), names.to_owned(), Some(facts))
             }
-            Place::Everywhere | Place::Row { .. } => (String::new(), "NULL", None),
-        };
-        let names = match names {
-            "NULL" => "NULL".to_owned(),
-            names => format!("coalesce({names}, '[]')"),
+            Place::Everywhere | Place::Row(_) => (String::new(), "NULL".to_owned(), None),
         };
         let since = self.instant(self.filters.since)?;
         let until =
             self.instant(self.filters.until.into_iter().chain(cursor.map(|cursor| cursor.captured_at())).min())?;
-        let changes = format!(
-            "SELECT c.* FROM {{schema}}.find_changes({names}, {search},\n        {on_change},\n        {on_both},\n        \
-             ARRAY[{}]::text[], {since}, {until}, {limit}) AS c\n    {NEWEST_FIRST} LIMIT {limit}",
-            params.join(", "),
-        );
-        Ok(Source { ctes, changes, facts })
+        let search = Search { schema: self.schema, names, params, since, until };
+        let changes = search.changes(&self.conditions, None, limit)?;
+        let mut source = Source { ctes, changes, facts, fields: None };
+        if self.conditions.fields().is_some() {
+            let alone = search.changes(&self.conditions, Some("f.field"), "1")?;
+            source.check_fields(&self.conditions, search.names, alone);
+        }
+        Ok(source)
     }
 
     /// An instant for the search, rounded away from it: the conditions are exact.
@@ -220,12 +248,15 @@ impl<'a> Query<'a> {
     /// Every change, for reading them all: one plan, without a look at how many there are.
     fn whole_source(&mut self, limit: &str) -> Result<Source, Error> {
         match self.filters.place()? {
-            Place::Row { schema, table, key } => self.row_source(schema, table, key, limit, None),
+            Place::Row(row) => {
+                let search = self.row_search(row, None)?;
+                Ok(self.row_source(&search, limit))
+            }
             place => {
                 let mut ctes = String::new();
                 let mut conditions = Vec::new();
                 if let Place::Tables = place {
-                    ctes = format!("WITH {}", self.names().cte.trim_end_matches(", "));
+                    ctes = format!("WITH {}", self.names().trim_end_matches(", "));
                     ctes.push('\n');
                     conditions.push(UNDER_ANY_NAME);
                 }
@@ -245,43 +276,36 @@ impl<'a> Query<'a> {
                         "SELECT c.* FROM {{schema}}.audit_changes AS c\n    WHERE {conditions}\n    {NEWEST_FIRST} LIMIT {limit}"
                     )
                 };
-                Ok(Source { ctes, changes, facts: None })
+                Ok(Source { ctes, changes, facts: None, fields: None })
             }
         }
     }
 
-    fn row_source(
-        &mut self,
-        schema: &str,
-        table: &str,
-        key: &RowKey,
-        limit: &str,
-        cursor: Option<Cursor>,
-    ) -> Result<Source, Error> {
-        let filters = self.conditions.of_change_and_transaction(&[]);
-        let (schema, table) = (self.conditions.text(schema), self.conditions.text(table));
-        let key = format!("{}::text::jsonb", self.conditions.param(key.parameter()?));
+    fn row_source(&self, search: &RowSearch, limit: &str) -> Source {
+        let changes = search.changes(&self.conditions, limit);
+        let facts = Facts { json: search.facts(), always_if: Vec::new() };
+        let mut source = Source { ctes: String::new(), changes, facts: Some(facts), fields: None };
+        if self.conditions.fields().is_some() {
+            let alone = search.changes(&self.conditions.with_field("f.field"), "1");
+            source.check_fields(&self.conditions, search.names(), alone);
+        }
+        source
+    }
+
+    fn row_search(&mut self, row: OneRow<'_>, cursor: Option<Cursor>) -> Result<RowSearch, Error> {
+        let (schema, table) = (self.conditions.text(row.schema), self.conditions.text(row.table));
+        let key = format!("{}::text::jsonb", self.conditions.param(row.key.parameter()?));
         let (at, id) = match cursor {
             Some(cursor) => (instant::floor(cursor.captured_at(), "cursor")?, cursor.id().get()),
             None => ("infinity".to_owned(), 0),
         };
         let at = format!("{}::text::timestamptz", self.conditions.param(at));
         let id = format!("{}::text::bigint", self.conditions.param(id.to_string()));
-        // What the filters leave over is not known beforehand.
-        let (most, filters) = match filters.as_str() {
-            "" => (limit, String::new()),
-            filters => (ALL, format!("\n    WHERE {filters}")),
-        };
-        let changes = format!(
-            "SELECT c.* FROM {{schema}}.row_changes_before({schema}, {table},\n        \
-             {{schema}}.row_key({schema}, {table}, {key}), {at}, {id}, {most}) AS c{filters}\n    {NEWEST_FIRST} LIMIT {limit}"
-        );
-        let facts = Facts { json: format!("{{schema}}.table_facts({schema}, {table})"), always_if: None };
-        Ok(Source { ctes: String::new(), changes, facts: Some(facts) })
+        Ok(RowSearch { schema, table, key, at, id })
     }
 
-    /// The names of the tables that are meant, today's and former ones.
-    fn names(&mut self) -> Names {
+    /// CTEs of the names of the tables that are meant, today's and former ones, and of those tables that have none.
+    fn names(&mut self) -> String {
         let mut of_table = Vec::new();
         for (index, (schema, table)) in self.filters.named_tables().into_iter().enumerate() {
             let mut name = |name: Option<&str>| name.map_or("NULL".to_owned(), |name| self.conditions.text(name));
@@ -290,38 +314,23 @@ impl<'a> Query<'a> {
                 .push(format!("SELECT n.*, {index} AS filter FROM {{schema}}.recorded_names({schema}, {table}) AS n"));
         }
         let last = of_table.len().saturating_sub(1);
-        Names {
-            cte: format!(
-                "names AS MATERIALIZED (\n    {}\n), missing AS MATERIALIZED (\n    SELECT m FROM \
-                 pg_catalog.generate_series(0, {last}) AS m WHERE m NOT IN (SELECT n.filter FROM names AS n)\n), ",
-                of_table.join("\n    UNION ALL ")
-            ),
-            facts: "(SELECT pg_catalog.json_build_object('captured', pg_catalog.count(*) = 0, \
-                    'missing', pg_catalog.min(m)) FROM missing)"
-                .to_owned(),
-        }
+        format!(
+            "names AS MATERIALIZED (\n    {}\n), missing AS MATERIALIZED (\n    SELECT m FROM \
+             pg_catalog.generate_series(0, {last}) AS m WHERE m NOT IN (SELECT n.filter FROM names AS n)\n), ",
+            of_table.join("\n    UNION ALL ")
+        )
     }
 }
 
-struct Names {
-    cte: String,
-    facts: String,
-}
+/// Whether every table that was named is or was captured.
+const TABLE_FACTS: &str = "(SELECT pg_catalog.json_build_object('captured', pg_catalog.count(*) = 0, \
+                           'missing', pg_catalog.min(m)) FROM missing)";
 
 /// A table that was named and never captured, beside others perhaps.
 const SOMETHING_MISSING: &str = "EXISTS (SELECT FROM missing)";
 
-/// Conditions whose values are in an array that is the only parameter.
-fn in_array(conditions: &str) -> String {
-    let mut parts = conditions.split('$');
-    let mut text = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let digits = part.bytes().take_while(u8::is_ascii_digit).count();
-        let (number, rest) = part.split_at(digits);
-        text.push_str(&format!("($1)[{number}]{rest}"));
-    }
-    text
-}
+/// Nothing but the ends of whole tables.
+const NO_SUCH_ROW: &str = "NOT EXISTS (SELECT FROM found AS f WHERE f.op <> 'truncate')";
 
 /// Changes recorded under any of the names while it was the table's; a scalar subquery, so that no join disturbs the order.
 const UNDER_ANY_NAME: &str = "(SELECT true FROM names AS n WHERE c.table_schema = n.table_schema \
@@ -388,11 +397,11 @@ pub(super) fn check(filters: &Filters, rows: &[String]) -> Result<(), Error> {
 pub(super) fn explain(filters: &Filters, facts: &KeyFacts) -> Result<(), Error> {
     let tables = filters.named_tables();
     if let (Some(key), [(Some(schema), Some(table))]) = (&filters.key, tables.as_slice()) {
-        return key.explain(schema, table, facts);
+        key.explain(schema, table, facts)?;
     }
-    if facts.captured {
-        return Ok(());
+    if !facts.captured {
+        let (schema, table) = tables.get(facts.missing.unwrap_or_default()).copied().unwrap_or_default();
+        return Err(row_key::not_captured(schema.unwrap_or_default(), table.unwrap_or_default()));
     }
-    let (schema, table) = tables.get(facts.missing.unwrap_or_default()).copied().unwrap_or_default();
-    Err(row_key::not_captured(schema.unwrap_or_default(), table.unwrap_or_default()))
+    facts.field.as_ref().map_or(Ok(()), |field| Err(field.error(&tables)))
 }

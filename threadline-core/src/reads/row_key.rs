@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::field_check::FieldProblem;
 use crate::{Error, Json, bounds, error::Kind};
 
 /// The key of one row: the key columns by name, or the bare value of a key of one column.
@@ -156,6 +157,9 @@ pub(super) struct KeyFacts {
     /// The names of the built-in types of the key columns, as far as they have such types.
     #[serde(default)]
     column_types: BTreeMap<String, String>,
+    /// A field that no change can name.
+    #[serde(default)]
+    pub(super) field: Option<FieldProblem>,
 }
 
 impl KeyFacts {
@@ -257,6 +261,7 @@ mod tests {
         KeyFacts {
             captured: true,
             missing: None,
+            field: None,
             key_columns: columns.iter().map(|(name, _)| (*name).to_owned()).collect(),
             column_types: columns.iter().map(|(name, kind)| ((*name).to_owned(), (*kind).to_owned())).collect(),
         }

@@ -17,8 +17,10 @@ use crate::{
 /// The changes that match every filter, newest first by `(captured_at, id)`, with their transactions and actions.
 ///
 /// A filter that cannot match anything is an error that names it: an empty or over-long id, an interval that ends before
-/// it begins, a key without its table. So is a table that was never captured. Several filters must all match; of one that
-/// is said again, any value.
+/// it begins, a key without its table. So is a table that was never captured
+/// ([`is_not_captured`](Error::is_not_captured)), and a field that is no column of the tables
+/// ([`is_unknown_column`](Error::is_unknown_column)), today's or former, or that their policy leaves out
+/// ([`is_column_redacted`](Error::is_column_redacted)). Several filters must all match; of one that is said again, any value.
 ///
 /// What has no index of its own (`op`, `changed_field`, `action_category`, `action_status`) needs a filter beside it that
 /// narrows: a table, key, transaction, actor, action, correlation, request or job id, or a `since`. Otherwise it is an error
@@ -86,7 +88,8 @@ impl Timeline {
         self
     }
 
-    /// Updates that changed this column. Said again, or that one. Needs a filter that narrows, see above.
+    /// Updates that changed this column, also when it has been renamed or dropped since. Said again, or that one. Needs a
+    /// filter that narrows, see above.
     pub fn changed_field(mut self, column: impl Into<String>) -> Self {
         self.filters.changed_fields.push(column.into());
         self

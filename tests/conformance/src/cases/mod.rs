@@ -148,6 +148,7 @@ cases! {
         a_table_that_is_not_captured_is_an_error
         a_wrong_filter_is_an_error_that_names_it
         a_kernel_in_another_schema_is_read
+        an_unknown_field_is_an_error_that_names_it
     }
     scopes {
         no_read_tells_of_another_tenant

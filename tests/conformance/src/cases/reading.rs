@@ -2,7 +2,7 @@
 
 use threadline_core::{
     ActionStatus, ActorHistory, ActorRef, AsOf, ChangeOp, Correlation, CountChanges, Incident, RowHistory, RowKey,
-    Schema, Timeline, TransactionId, kernel,
+    Schema, Scope, Timeline, TransactionId, kernel,
 };
 
 use crate::place::user;
@@ -45,7 +45,6 @@ pub(super) async fn a_table_that_is_not_captured_is_an_error<A: Adapter>(place: 
     let adapter: A = place.open(1).await;
     let error = adapter.timeline(&Timeline::new().schema("public").table("plain")).await.unwrap_err();
     assert_eq!(error.code(), Some("not_captured"), "{error:?}");
-    // Of every read that takes filters.
     let actor = ActorRef::user("42").unwrap();
     for (setting, timeline) in [
         ("table", Timeline::new().schema("public").table("plain")),
@@ -54,8 +53,7 @@ pub(super) async fn a_table_that_is_not_captured_is_an_error<A: Adapter>(place: 
     ] {
         let questions = Questions { timeline, ..Questions::about(1, TransactionId(1), &actor, "c") };
         for (read, answer) in adapter.ask(None, &questions).await.unwrap() {
-            let has_filters = ["timeline", "change_diff", "count_changes", "stream"].contains(&read);
-            if has_filters || read.starts_with("export") {
+            if has_filters(read) {
                 let error = answer.expect_err(read);
                 let told = (error.code(), error.setting());
                 assert_eq!(told, (Some("not_captured"), Some(setting)), "{read}: {error:?}");
@@ -89,6 +87,10 @@ pub(super) async fn a_kernel_in_another_schema_is_read<A: Adapter>(place: Place)
         let error = answer.expect_err(read);
         assert_eq!(error.code(), Some("not_installed"), "{read}: {error:?}");
     }
+}
+
+fn has_filters(read: &str) -> bool {
+    ["timeline", "change_diff", "count_changes", "stream"].contains(&read) || read.starts_with("export")
 }
 
 /// Filters that cannot match anything, by the name that the error has to give.
@@ -148,8 +150,7 @@ pub(super) async fn a_wrong_filter_is_an_error_that_names_it<A: Adapter>(place: 
     for (setting, timeline) in wrong_filters() {
         let questions = Questions { timeline, ..Questions::about(1, TransactionId(1), &actor, "c") };
         for (read, answer) in adapter.ask(None, &questions).await.unwrap() {
-            let has_filters = ["timeline", "change_diff", "count_changes", "stream"].contains(&read);
-            if has_filters || read.starts_with("export") {
+            if has_filters(read) {
                 assert_names(setting, read, answer.expect_err(&format!("{setting}: {:?}", questions.timeline)));
             }
         }
@@ -195,5 +196,76 @@ pub(super) async fn a_wrong_filter_is_an_error_that_names_it<A: Adapter>(place: 
         assert_names("limit", "timeline", adapter.timeline(&query).await.unwrap_err());
     }
     assert!(adapter.timeline(&Timeline::new()).await.unwrap().is_empty());
+    crate::place::assert_clean(&adapter, "by a wrong question").await;
+}
+
+/// A table whose columns came and went, two of them without a refresh in between.
+const COLUMNS: &str = r#"
+    CREATE TABLE notes (id bigint PRIMARY KEY, tenant text NOT NULL, body text NOT NULL, secret text, rank int, old int);
+    SELECT threadline.enable_capture('notes', '{"exclude": ["secret"], "except_columns": ["rank"]}');
+    INSERT INTO notes VALUES (1, 'acme', 'a');
+    ALTER TABLE notes RENAME old TO renamed; SELECT threadline.refresh_capture('notes');
+    ALTER TABLE notes DROP renamed; SELECT threadline.refresh_capture('notes');
+    ALTER TABLE notes ADD late int, ADD ghost int; UPDATE notes SET ghost = 1; ALTER TABLE notes DROP ghost;
+"#;
+
+pub(super) async fn an_unknown_field_is_an_error_that_names_it<A: Adapter>(place: Place) {
+    place.execute(COLUMNS);
+    let adapter: A = place.open(1).await;
+    let actor = ActorRef::user("42").unwrap();
+    let notes = || Timeline::new().table("notes");
+    let of_a_note = || Timeline::new().table_in("public", "notes").key(1);
+    let everywhere = || Timeline::new().since(time::OffsetDateTime::UNIX_EPOCH);
+    let wrong = [
+        ("unknown_column", "titel", notes().changed_field("titel")),
+        ("unknown_column", "titel", notes().table("posts").changed_field("titel")),
+        ("unknown_column", "titel", of_a_note().changed_field("titel")),
+        ("unknown_column", "titel", everywhere().changed_field("titel")),
+        ("unknown_column", "titel", everywhere().schema("public").changed_field("titel")),
+        // Beside others that are known, as a table is.
+        ("unknown_column", "titel", notes().changed_field("ghost").changed_field("titel")),
+        ("unknown_column", "titel", of_a_note().changed_field("ghost").changed_field("titel")),
+        ("unknown_column", "titel", everywhere().changed_field("titel").changed_field("ghost")),
+        ("unknown_column", "Body", notes().changed_field("Body")),
+        // Another table's.
+        ("unknown_column", "title", notes().changed_field("title")),
+        ("column_redacted", "secret", notes().changed_field("secret")),
+        ("column_redacted", "rank", notes().changed_field("body").changed_field("rank")),
+    ];
+    let scope = Scope::schemas(["public"]);
+    for (code, field, timeline) in wrong {
+        let questions = Questions { timeline, ..Questions::about(1, TransactionId(1), &actor, "c") };
+        for scope in [None, Some(&scope)] {
+            for (read, answer) in adapter.ask(scope, &questions).await.unwrap() {
+                if has_filters(read) {
+                    let error = answer.expect_err(&format!("{read}: {:?}", questions.timeline));
+                    let told = (error.code(), error.setting());
+                    assert_eq!(told, (Some(code), Some("changed_field")), "{read}: {error:?}");
+                    assert!(error.to_string().contains(&format!("changed_field {field} is")), "{read}: {error}");
+                }
+            }
+        }
+    }
+    let known = [
+        notes().changed_field("body"),
+        notes().changed_field("old"),
+        notes().changed_field("renamed"),
+        notes().changed_field("late"),
+        notes().changed_field("ghost"),
+        notes().changed_field("ghost").changed_field("body"),
+        notes().table("posts").changed_field("title").changed_field("body"),
+        of_a_note().changed_field("body").changed_field("ghost"),
+        everywhere().changed_field("title").changed_field("late"),
+        everywhere().schema("public").changed_field("ghost"),
+    ];
+    for timeline in known {
+        let questions = Questions { timeline, ..Questions::about(1, TransactionId(1), &actor, "c") };
+        for (read, answer) in adapter.ask(None, &questions).await.unwrap() {
+            if has_filters(read) {
+                answer.unwrap_or_else(|error| panic!("{read}: {:?}: {error:?}", questions.timeline));
+            }
+        }
+    }
+    assert_eq!(adapter.timeline(&notes().changed_field("ghost")).await.unwrap().entries.len(), 1);
     crate::place::assert_clean(&adapter, "by a wrong question").await;
 }

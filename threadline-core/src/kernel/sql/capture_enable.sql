@@ -303,6 +303,7 @@ DECLARE
     new_schema text;
     new_name text;
     other record;
+    entry_id integer;
 BEGIN
     SELECT n.nspname, c.relname INTO new_schema, new_name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = target;
     -- Another entry holds this name: its table was renamed (bring it up to date first) or dropped.
@@ -326,7 +327,34 @@ BEGIN
         table_schema = excluded.table_schema, table_name = excluded.table_name, policy = excluded.policy, key_columns = excluded.key_columns,
         level = excluded.level, kernel_version = excluded.kernel_version, body_hash = excluded.body_hash,
         enabled_at = CASE WHEN a.disabled_at IS NULL THEN a.enabled_at ELSE clock_timestamp() END,
-        refreshed_at = clock_timestamp(), disabled_at = NULL;
+        refreshed_at = clock_timestamp(), disabled_at = NULL
+    RETURNING a.id INTO entry_id;
+    PERFORM @schema@.register_columns(entry_id, target, policy);
+END $body$;
+
+-- Writes down which columns the table has and how the policy treats them. What was so already stays as it is; what was
+-- otherwise, or is gone, has ended.
+CREATE FUNCTION @schema@.register_columns(entry_id integer, target regclass, policy jsonb) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $body$
+DECLARE
+    at timestamptz := clock_timestamp();
+BEGIN
+    WITH present AS MATERIALIZED (
+        SELECT c.name, policy -> 'exclude' ? c.name AS excluded, policy -> 'except_columns' ? c.name AS excepted,
+            CASE WHEN policy -> 'mask' ? c.name THEN policy ->> 'mask_placeholder' END AS mask_placeholder
+        FROM @schema@.table_columns(target) c
+    ), stays AS MATERIALIZED (
+        SELECT k.id, k.name FROM @schema@.audited_columns k JOIN present p ON p.name = k.name
+        WHERE k.audited_table = entry_id AND k.until IS NULL
+          AND (k.excluded, k.excepted, k.mask_placeholder) IS NOT DISTINCT FROM (p.excluded, p.excepted, p.mask_placeholder)
+    ), ended AS (
+        UPDATE @schema@.audited_columns k SET until = at
+        WHERE k.audited_table = entry_id AND k.until IS NULL AND k.id NOT IN (SELECT s.id FROM stays s)
+    )
+    INSERT INTO @schema@.audited_columns (audited_table, name, excluded, excepted, mask_placeholder, since)
+    SELECT entry_id, p.name, p.excluded, p.excepted, p.mask_placeholder, at FROM present p
+    WHERE p.name NOT IN (SELECT s.name FROM stays s)
+    ORDER BY p.name COLLATE "C";
 END $body$;
 
 -- Captures a table under a policy, or changes the policy of a captured one. Returns the script it ran.

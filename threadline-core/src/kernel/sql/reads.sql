@@ -56,7 +56,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $body$
               WHERE cardinality(e.key_columns) = 1) END
 $body$;
 
--- What a read that found nothing tells about the table, so that the client can tell a wrong question from an empty answer.
+-- What a read that found nothing tells about the table, so that the client can tell a wrong question from an empty answer. From
+-- the catalog: the reader need not have any right on the table or its schema.
 CREATE FUNCTION @schema@.table_facts(table_schema text, table_name text) RETURNS json
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $body$
 BEGIN
@@ -64,8 +65,9 @@ BEGIN
         'column_types', (
             SELECT coalesce(json_object_agg(k.name, t.typname), '{}')
             FROM unnest(e.key_columns) AS k (name)
-            JOIN pg_attribute a ON a.attrelid = to_regclass(format('%I.%I', table_facts.table_schema, table_facts.table_name))
-                 AND a.attname = k.name AND NOT a.attisdropped
+            JOIN pg_namespace s ON s.nspname = table_facts.table_schema
+            JOIN pg_class r ON r.relnamespace = s.oid AND r.relname = table_facts.table_name
+            JOIN pg_attribute a ON a.attrelid = r.oid AND a.attname = k.name AND NOT a.attisdropped
             JOIN pg_type t ON t.oid = a.atttypid
             WHERE t.typnamespace = 'pg_catalog'::regnamespace))
     FROM @schema@.table_entry(table_facts.table_schema, table_facts.table_name) AS e);

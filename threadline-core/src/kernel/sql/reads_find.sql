@@ -115,3 +115,35 @@ BEGIN
         END IF;
     END LOOP;
 END $body$;
+
+-- Why no change can name a field among those that changed: 'excluded' or 'excepted' by the policy for as long as it is known, or
+-- 'unknown': no table of these names (of any, when they are NULL), captured or no longer, has or had such a column. NULL when
+-- one can. A column that came after the last refresh is captured too, so what the tables have now counts as well; of one that
+-- came and went between two refreshes only the trail tells.
+CREATE FUNCTION @schema@.field_problem(field text, names jsonb) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $body$
+DECLARE
+    entries integer[];
+    problem text;
+BEGIN
+    IF names IS NOT NULL THEN
+        -- Whoever has or had one of the names: better one table too many than an answer refused.
+        entries := ARRAY(SELECT a.id FROM jsonb_to_recordset(names) AS n (table_schema text, table_name text)
+            JOIN @schema@.audited_tables a ON a.table_schema = n.table_schema AND a.table_name = n.table_name
+                OR a.former_names @> jsonb_build_array(jsonb_build_object('table_schema', n.table_schema, 'table_name', n.table_name)));
+    END IF;
+    SELECT CASE WHEN bool_or(NOT k.excluded AND NOT k.excepted) THEN 'none' WHEN bool_or(k.excluded) THEN 'excluded' WHEN bool_or(k.excepted) THEN 'excepted' END
+    INTO problem FROM @schema@.audited_columns k
+    WHERE k.name = field AND (entries IS NULL OR k.audited_table = ANY (entries));
+    IF problem = 'none' OR EXISTS (
+        SELECT FROM @schema@.audited_tables a
+        JOIN pg_proc p ON p.proname = ANY (ARRAY[a.function_stem || '_insert', a.function_stem || '_row'])
+        JOIN pg_trigger t ON t.tgfoid = p.oid
+        JOIN pg_attribute c ON c.attrelid = t.tgrelid AND c.attname = field AND c.attnum > 0 AND NOT c.attisdropped AND c.attgenerated <> 'v'
+        WHERE p.pronamespace = @schema_name@::regnamespace AND (entries IS NULL OR a.id = ANY (entries))
+          -- The policy speaks of the columns that it knows.
+          AND NOT EXISTS (SELECT FROM @schema@.audited_columns k WHERE k.audited_table = a.id AND k.name = field AND k.until IS NULL)) THEN
+        RETURN NULL;
+    END IF;
+    RETURN coalesce(problem, 'unknown');
+END $body$;

@@ -72,14 +72,14 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $body$
 DECLARE
     entry record;
 BEGIN
-    EXECUTE format('GRANT SELECT ON @schema@.audit_transactions, @schema@.audit_changes, @schema@.audit_actions, @schema@.linked_changes, @schema@.audited_tables, @schema@.kernel_versions, @schema@.retention_runs TO %I', role_name);
+    EXECUTE format('GRANT SELECT ON @schema@.audit_transactions, @schema@.audit_changes, @schema@.audit_actions, @schema@.linked_changes, @schema@.audited_tables, @schema@.audited_columns, @schema@.kernel_versions, @schema@.retention_runs TO %I', role_name);
     -- What the reading functions call runs with the reader's own rights, so the reader needs all of it.
     FOR entry IN
         SELECT p.oid::regprocedure::text AS label FROM pg_proc p
         WHERE p.pronamespace = @schema_name@::regnamespace AND p.proname = ANY (ARRAY['table_hash', 'key_hash', 'table_entry', 'recorded_names',
             'row_key', 'table_facts', 'row_changes_before', 'row_changes_after', 'row_evidence', 'evidence_of',
             'live_source', 'live_image_query', 'live_images_query', 'live_image', 'table_as_of_facts', 'open_rows_as_of', 'next_rows_as_of',
-            'refuse_image', 'row_from_image', 'find_changes',
+            'refuse_image', 'row_from_image', 'find_changes', 'field_problem',
             'table_columns', 'sees_row_type', 'base_type', 'may_hold_bytes', 'type_route', 'type_name', 'checked_text', 'byte_from_text',
             'stored_expression'])
     LOOP
