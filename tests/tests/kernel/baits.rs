@@ -173,7 +173,7 @@ DECLARE
     shadowed text;
 BEGIN
     FOREACH shadowed IN ARRAY ARRAY['pg_trigger', 'pg_proc', 'pg_class', 'pg_namespace', 'pg_attribute', 'pg_type', 'pg_index', 'pg_inherits', 'pg_constraint',
-            'audited_tables', 'kernel_versions', 'new_rows', 'old_rows', 'pg_roles'] LOOP
+            'audited_tables', 'audited_columns', 'kernel_versions', 'new_rows', 'old_rows', 'pg_roles'] LOOP
         EXECUTE format('CREATE TEMPORARY VIEW %I AS SELECT mallory.steal(%L), 1 AS oid, 1 AS id', shadowed, 'view ' || shadowed);
         EXECUTE format('GRANT ALL ON %I TO PUBLIC', shadowed);
     END LOOP;

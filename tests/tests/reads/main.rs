@@ -9,6 +9,7 @@ mod fields;
 mod history;
 mod property;
 mod readers;
+mod redactions;
 mod scopes;
 mod whole_table;
 mod world;

@@ -82,7 +82,7 @@ fn filters_that_contradict_each_other_are_refused() {
 #[test]
 fn a_field_that_no_table_has_is_refused() {
     let database = crate::support::story();
-    let expected = "changed_field titel is no column that table posts has or had";
+    let expected = "changed_field titel is no column that table public.posts has or had";
     for command in ["timeline", "count", "export"] {
         let filters = [command, "--table", "posts", "--changed-field", "note", "--changed-field", "titel"];
         let stderr = crate::support::on(&database, &filters).failed(2);

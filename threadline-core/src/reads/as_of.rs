@@ -96,13 +96,15 @@ impl AsOf {
     /// The statement that turns the image, this operation's answer, into one row of the table with these columns, each of
     /// the type that the table gives it. For adapters: run it in the same transaction and let the ORM decode the row.
     ///
-    /// Masked columns come back as NULL, and so do columns that the trail does not hold: excluded ones, and those that the
-    /// table did not have then. `json` columns come back with their exact text.
+    /// Masked columns come back as NULL, by today's policy or the one that the row was recorded under, and so do columns that
+    /// the trail does not hold: excluded ones, and those that the table did not have then. `json` columns come back with their
+    /// exact text.
     ///
     /// # Errors
     /// [`is_invalid_input`](Error::is_invalid_input) without columns. When it runs, errors that name the
     /// [`column`](Error::column):
-    /// - [`is_column_redacted`](Error::is_column_redacted): the model needs a column that is masked or excluded.
+    /// - [`is_column_redacted`](Error::is_column_redacted): the model needs a column that is masked or excluded, or was when
+    ///   the row was recorded.
     /// - [`is_schema_changed`](Error::is_schema_changed): a column was dropped, or has a type now that the value of that
     ///   time does not fit; or the model needs one that the table did not have then.
     /// - [`is_unknown_column`](Error::is_unknown_column): the table has no such column, and had none then.
@@ -116,7 +118,7 @@ impl AsOf {
     /// let image: Json = r#"{"id": 7, "title": "Ship it"}"#.parse()?; // the row that running `as_of` gave
     /// let columns = [ModelColumn::new("id").key(), ModelColumn::new("title")];
     /// let statement = as_of.row_statement(&Schema::default(), &image, &columns)?;
-    /// assert_eq!(statement.params(), [Some(image.get().to_owned())]);
+    /// assert_eq!(statement.params()[0].as_deref(), Some(image.get()));
     /// # Ok::<(), threadline_core::Error>(())
     /// ```
     pub fn row_statement(&self, schema: &Schema, image: &Json, columns: &[ModelColumn]) -> Result<Statement, Error> {
@@ -125,9 +127,9 @@ impl AsOf {
             "SELECT {found} FROM (SELECT {stand_ins}) AS absent CROSS JOIN LATERAL (\n    {rows}\n) AS found",
             found = columns.found,
             stand_ins = columns.stand_ins,
-            rows = columns.rows(schema, &self.schema, &self.table, "$1::text::jsonb")?,
+            rows = columns.rows(schema, &self.schema, &self.table, "$1::text::jsonb", "$2::text::timestamptz")?,
         );
-        Ok(Statement::new(sql).bind(image.get()))
+        Ok(Statement::new(sql).bind(image.get()).bind(instant::floor(self.at, "at")?))
     }
 }
 
@@ -170,11 +172,18 @@ impl Columns {
         })
     }
 
-    /// The query that makes a row of `image`, an expression.
-    pub(super) fn rows(&self, schema: &Schema, of_schema: &str, table: &str, image: &str) -> Result<String, Error> {
+    /// The query that makes a row of `image`, which is of the instant `at`; both are expressions.
+    pub(super) fn rows(
+        &self,
+        schema: &Schema,
+        of_schema: &str,
+        table: &str,
+        image: &str,
+        at: &str,
+    ) -> Result<String, Error> {
         Ok(format!(
             "SELECT {names} FROM {kernel}.row_from_image(NULL::{row_type}, {of_schema}, {of_table},\n        {image}, {wanted}, \
-             {needed}) AS image",
+             {needed}, {at}) AS image",
             names = self.names,
             kernel = schema.quoted(),
             row_type = qualified(of_schema, table)?,

@@ -110,10 +110,10 @@ impl TableAsOf {
              \"threadline place\"",
             found = columns.found,
             stand_ins = columns.stand_ins,
-            rows = columns.rows(schema, &self.schema, &self.table, "\"threadline image\"")?,
+            rows = columns.rows(schema, &self.schema, &self.table, "\"threadline image\"", "$2::text::timestamptz")?,
         );
         let images: Vec<&str> = images.iter().map(|image| image.get()).collect();
-        Ok(Statement::new(sql).bind(format!("[{}]", images.join(","))))
+        Ok(Statement::new(sql).bind(format!("[{}]", images.join(","))).bind(instant::floor(self.at, "at")?))
     }
 }
 

@@ -14,15 +14,24 @@ END $body$;
 -- `wanted`; every other column is NULL, and so is one that is masked or that the image does not hold. `needed` are those
 -- that cannot be NULL: then it is an error, as is a column that is gone or whose values of that time do not fit its type of
 -- today. Whether they fit is tried out: the row is stored again, and must look as in the image.
+-- With `at`, the instant that the image is of, what was masked or excluded when it was recorded counts too: a former
+-- placeholder is no value. The image is from the last change by then; where that one kept none it was made from later ones, and
+-- what looks like a placeholder of that time or later is taken for one.
 -- Runs with the caller's rights. Like every statement that makes values of the table's types it runs their input functions
 -- and the conditions of domains. The settings are those capture pins.
-CREATE FUNCTION @schema@.row_from_image(row_type anyelement, table_schema text, table_name text, image jsonb, wanted text[], needed text[]) RETURNS anyelement
+CREATE FUNCTION @schema@.row_from_image(row_type anyelement, table_schema text, table_name text, image jsonb, wanted text[], needed text[], at timestamptz DEFAULT NULL) RETURNS anyelement
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET datestyle = 'ISO, MDY' SET intervalstyle = 'postgres'
 SET bytea_output = 'hex' SET extra_float_digits = '1' SET quote_all_identifiers = 'off' SET lc_monetary = 'C' AS $body$
 #variable_conflict use_column
 DECLARE
     target regclass := (SELECT t.typrelid FROM pg_type t WHERE t.oid = pg_typeof(row_type));
-    policy jsonb := (SELECT e.policy FROM @schema@.table_entry(row_from_image.table_schema, row_from_image.table_name) AS e);
+    policy jsonb;
+    keys text[];
+    entry_id integer;
+    masked_columns text[];      -- those wanted whose value is a placeholder
+    excluded_columns text[];    -- those wanted that were left out
+    was_redacted boolean;       -- the policy was another one, under which the image may have been recorded
+    recorded_at timestamptz;
     told_columns text[];        -- those that the image tells and that are wanted
     names text[];               -- all columns of the table
     expressions text[];         -- what makes each of them; $1 is the image, r the plain columns of it
@@ -33,6 +42,25 @@ DECLARE
     bad text;
     result ALIAS FOR $0;
 BEGIN
+    SELECT e.policy, e.key_columns, e.id,
+        ARRAY(SELECT w FROM unnest(wanted) AS w WHERE e.policy -> 'mask' ? w AND image -> w = e.policy -> 'mask_placeholder'),
+        ARRAY(SELECT w FROM unnest(wanted) AS w WHERE e.policy -> 'exclude' ? w AND NOT image ? w),
+        EXISTS (SELECT FROM @schema@.audited_columns k WHERE k.audited_table = e.id AND k.name = ANY (wanted) AND k.until IS NOT NULL
+                  AND CASE WHEN k.excluded THEN NOT image ? k.name ELSE image -> k.name = to_jsonb(k.mask_placeholder) END)
+        INTO policy, keys, entry_id, masked_columns, excluded_columns, was_redacted
+        FROM @schema@.table_entry(row_from_image.table_schema, row_from_image.table_name) AS e;
+    IF was_redacted AND at IS NOT NULL THEN
+        SELECT CASE WHEN c.data_after IS NOT NULL THEN c.captured_at END INTO recorded_at
+        FROM @schema@.row_changes_before(row_from_image.table_schema, row_from_image.table_name,
+            (SELECT jsonb_object_agg(key_column, image -> key_column) FROM unnest(keys) AS key_column), at, 9223372036854775807, 1) AS c
+        WHERE c.op <> 'truncate' ORDER BY c.captured_at DESC, c.id DESC LIMIT 1;
+        SELECT masked_columns || coalesce(array_agg(k.name) FILTER (WHERE NOT k.excluded), '{}'),
+            excluded_columns || coalesce(array_agg(k.name) FILTER (WHERE k.excluded), '{}') INTO masked_columns, excluded_columns
+        FROM @schema@.audited_columns k WHERE k.audited_table = entry_id AND k.name = ANY (wanted)
+          AND CASE WHEN k.excluded THEN NOT image ? k.name ELSE image -> k.name = to_jsonb(k.mask_placeholder) END
+          AND k.until > coalesce(recorded_at, at) AND (recorded_at IS NULL OR k.since <= recorded_at);
+    END IF;
+
     FOREACH candidate IN ARRAY wanted LOOP
         IF NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = target AND a.attname = candidate AND a.attnum > 0 AND NOT a.attisdropped) THEN
             IF image ? candidate THEN
@@ -42,10 +70,10 @@ BEGIN
         END IF;
     END LOOP;
     FOREACH candidate IN ARRAY needed LOOP
-        IF policy -> 'exclude' ? candidate AND NOT image ? candidate THEN
-            PERFORM @schema@.refuse_image('column_redacted', 'is excluded from capture, so the trail does not hold it', 'Make the field an Option, or read the row into a struct without it.', table_schema, table_name, candidate);
-        ELSIF policy -> 'mask' ? candidate AND image -> candidate = policy -> 'mask_placeholder' THEN
-            PERFORM @schema@.refuse_image('column_redacted', 'is masked, so the trail holds a placeholder in its place', 'Make the field an Option, or read the row into a struct without it.', table_schema, table_name, candidate);
+        IF candidate = ANY (excluded_columns) THEN
+            PERFORM @schema@.refuse_image('column_redacted', CASE WHEN policy -> 'exclude' ? candidate THEN 'is' ELSE 'was' END || ' excluded from capture, so the trail does not hold it', 'Make the field an Option, or read the row into a struct without it.', table_schema, table_name, candidate);
+        ELSIF candidate = ANY (masked_columns) THEN
+            PERFORM @schema@.refuse_image('column_redacted', CASE WHEN policy -> 'mask' ? candidate THEN 'is' ELSE 'was' END || ' masked, so the trail holds a placeholder in its place', 'Make the field an Option, or read the row into a struct without it.', table_schema, table_name, candidate);
         ELSIF NOT image ? candidate THEN
             PERFORM @schema@.refuse_image('schema_changed', 'was not recorded at that instant: it was added or renamed since', 'Make the field an Option, or read the row into a struct without it.', table_schema, table_name, candidate);
         END IF;
@@ -63,8 +91,7 @@ BEGIN
         string_agg(format('%s AS %I', @schema@.stored_expression(format('r.%I', c.name), c.route), c.name), ', ') FILTER (WHERE c.told)
     INTO told_columns, names, expressions, stored
     FROM (SELECT a.attnum, a.attname::text AS name, @schema@.type_route(a.atttypid) AS route,
-              a.attname = ANY (wanted) AND image ? a.attname::text
-                  AND NOT coalesce(policy -> 'mask' ? a.attname::text AND image -> a.attname::text = policy -> 'mask_placeholder', false) AS told
+              a.attname = ANY (wanted) AND image ? a.attname::text AND NOT a.attname = ANY (masked_columns) AS told
           FROM pg_attribute a WHERE a.attrelid = target AND a.attnum > 0 AND NOT a.attisdropped) AS c;
     IF told_columns IS NULL THEN
         RETURN result;
