@@ -88,9 +88,9 @@ pub use policy::{CapturePolicy, Images, OnTruncate};
 pub use quote::{quote_identifier, quote_literal};
 pub use reads::{
     ActorHistory, AsOf, BeforeValues, ChangeCount, ChangeDiff, Compression, Copying, Correlation, CorrelationBundle,
-    CountChanges, Cursor, DiffOptions, Export, ExportFormat, ExportPiece, ExportSummary, Exporting, FieldChange,
-    FieldChangeKind, Incident, IncidentBundle, IncidentChange, LinkedTransaction, Omitted, Origin, Page, Reading,
-    Replay, ReplayedRow, RowAsOf, RowHistory, RowKey, Scope, ScopedRead, Streamed, TableAsOf, Timeline,
+    CountChanges, Cursor, DiffOptions, Export, ExportFormat, ExportPiece, ExportPieces, ExportSummary, Exporting,
+    FieldChange, FieldChangeKind, Incident, IncidentBundle, IncidentChange, LinkedTransaction, Omitted, Origin, Outlet,
+    Page, Reading, Replay, ReplayedRow, RowAsOf, RowHistory, RowKey, Scope, ScopedRead, Streamed, TableAsOf, Timeline,
     TransactionLookup,
 };
 pub use reads::{FinishProbe, Probe, Probed, StartProbe};

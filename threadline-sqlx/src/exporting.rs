@@ -1,18 +1,17 @@
 //! Exports: through COPY where a cancelled one harms nobody, else through a cursor.
 
-use std::future::{Future, poll_fn};
 use std::io::Write;
-use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::pin::pin;
 
-use futures_util::stream::{Stream, TryStreamExt};
-use threadline_core::{Copying, Export, ExportPiece, ExportSummary, Exporting, Schema, Statement};
+use futures_util::stream::{Stream, TryStreamExt, poll_fn};
+use threadline_core::{
+    Copying, Export, ExportPiece, ExportPieces, ExportSummary, Exporting, Outlet, Schema, Statement,
+};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
+use crate::Error;
 use crate::reach::{Opened, Reach};
 use crate::trail::fetch;
-use crate::{Error, wire};
 
 /// The pieces of an export.
 pub(crate) fn pieces<H: Reach>(
@@ -20,18 +19,15 @@ pub(crate) fn pieces<H: Reach>(
     schema: Schema,
     export: Export,
 ) -> impl Stream<Item = Result<ExportPiece, Error>> + Send {
-    let outlet = Outlet::default();
-    let inside = outlet.clone();
-    Pieces { work: Some(Box::pin(async move { run(handle, &schema, export, &inside).await })), outlet }
+    let mut pieces = ExportPieces::new(|outlet| async move { run(handle, &schema, export, &outlet).await });
+    poll_fn(move |context| pieces.poll_next(context))
 }
 
 async fn run<H: Reach>(handle: H, schema: &Schema, export: Export, outlet: &Outlet) -> Result<ExportSummary, Error> {
     let mut opened = handle.open().await?;
     if opened.can_copy() {
         let copying = Copying::new(export.clone());
-        // COPY knows no parameters.
-        let sql = wire::with_literals(&copying.statement(schema)?);
-        if let Some(sql) = sql
+        if let Some(sql) = copying.statement(schema)?.with_literals()
             && !has_timeout(&mut opened, schema).await?
         {
             return by_copy(opened, schema, copying, &sql, outlet).await;
@@ -124,48 +120,4 @@ pub(crate) async fn write_async<W: AsyncWrite + Send + Unpin>(
     }
     writer.flush().await.map_err(failed)?;
     Ok(summary.ok_or_else(|| failed(std::io::ErrorKind::UnexpectedEof.into()))?)
-}
-
-/// Where work in progress hands out what there is so far.
-#[derive(Clone, Default)]
-struct Outlet(Arc<Mutex<Option<Vec<u8>>>>);
-
-impl Outlet {
-    /// Waits until the piece was taken; an empty one is none.
-    async fn hand_out(&self, piece: Vec<u8>) {
-        if piece.is_empty() {
-            return;
-        }
-        self.with(|slot| *slot = Some(piece));
-        // Whoever takes it polls again.
-        poll_fn(|_| if self.with(|slot| slot.is_none()) { Poll::Ready(()) } else { Poll::Pending }).await;
-    }
-
-    fn with<T>(&self, use_slot: impl FnOnce(&mut Option<Vec<u8>>) -> T) -> T {
-        use_slot(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-/// What the work hands out, and at last what came of it.
-struct Pieces<F> {
-    work: Option<Pin<Box<F>>>,
-    outlet: Outlet,
-}
-
-impl<F: Future<Output = Result<ExportSummary, Error>>> Stream for Pieces<F> {
-    type Item = Result<ExportPiece, Error>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let Some(work) = &mut self.work else { return Poll::Ready(None) };
-        match work.as_mut().poll(context) {
-            Poll::Ready(summary) => {
-                self.work = None;
-                Poll::Ready(Some(summary.map(ExportPiece::Done)))
-            }
-            Poll::Pending => match self.outlet.with(Option::take) {
-                Some(piece) => Poll::Ready(Some(Ok(ExportPiece::Bytes(piece)))),
-                None => Poll::Pending,
-            },
-        }
-    }
 }

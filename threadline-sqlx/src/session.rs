@@ -6,7 +6,7 @@ use std::sync::Arc;
 use threadline_core::{Action, ActionId, AuditContext, Operation, Outcome, RecordAction, TransactionOptions};
 
 use crate::guarded::Guarded;
-use crate::{AuditedPool, AuditedTransaction, Error, failure, wire};
+use crate::{AuditedPool, AuditedTransaction, Error, failure};
 
 /// An [`AuditedPool`] under one context, from [`AuditedPool::with`]. It can only begin audited transactions.
 ///
@@ -83,7 +83,7 @@ impl Session {
         let mut sql = self.context.begin_sql(&self.options)?;
         let mut left = action;
         if let Some(action) = action
-            && let Some(recording) = wire::with_literals(&RecordAction(action).statement(&schema)?)
+            && let Some(recording) = RecordAction(action).statement(&schema)?.with_literals()
         {
             sql.push_str("; ");
             sql.push_str(&recording);

@@ -14,7 +14,7 @@ use sqlx::postgres::{PgArgumentBuffer, PgArguments, PgRow, PgTypeInfo};
 use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, Database, Executor, PgConnection, Postgres, Row, SqlSafeStr, Type};
 use sqlx_core::transaction::TransactionManager;
-use threadline_core::{AuditedTable, Schema, Statement, quote_identifier, quote_literal};
+use threadline_core::{AuditedTable, Schema, Statement, quote_identifier};
 
 /// sqlx's own bookkeeping of transactions and savepoints.
 pub(crate) type Manager = <Postgres as Database>::TransactionManager;
@@ -117,7 +117,7 @@ pub(crate) async fn fetch_at_once(
     connection: &mut PgConnection,
     statement: &Statement,
 ) -> Result<Vec<String>, sqlx::Error> {
-    match with_literals(statement) {
+    match statement.with_literals() {
         Some(sql) => texts(&connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(sql))).await?),
         None => fetch_bound(connection, statement).await,
     }
@@ -130,46 +130,6 @@ pub(crate) async fn execute(connection: &mut PgConnection, sql: &str) -> Result<
 
 fn texts(rows: &[PgRow]) -> Result<Vec<String>, sqlx::Error> {
     rows.iter().map(|row| row.try_get(0)).collect()
-}
-
-/// The statement with its parameters written into it; `None` when its text has anything in it that this simple reading
-/// of SQL does not know for certain, or a value cannot be a literal.
-pub(crate) fn with_literals(statement: &Statement) -> Option<String> {
-    let mut text = String::with_capacity(statement.sql().len());
-    let mut rest = statement.sql();
-    while let Some(at) = rest.find(['$', '\'', '"', '\\', '-', '/']) {
-        text.push_str(&rest[..at]);
-        rest = &rest[at..];
-        let taken = match rest.as_bytes() {
-            // A doubled quote closes one literal or name and opens the next.
-            [quote @ (b'\'' | b'"'), tail @ ..] => {
-                let end = tail.iter().position(|byte| byte == quote)?;
-                let quoted = &rest[..end + 2];
-                if quoted.contains('\\') {
-                    return None;
-                }
-                text.push_str(quoted);
-                quoted.len()
-            }
-            [b'$', tail @ ..] => {
-                let digits = tail.iter().take_while(|byte| byte.is_ascii_digit()).count();
-                let number: usize = rest[1..=digits].parse().ok()?;
-                match statement.params().get(number.checked_sub(1)?)? {
-                    Some(value) => text.push_str(&quote_literal(value).ok()?),
-                    None => text.push_str("NULL"),
-                }
-                digits + 1
-            }
-            [b'\\', ..] | [b'-', b'-', ..] | [b'/', b'*', ..] => return None,
-            _ => {
-                text.push_str(&rest[..1]);
-                1
-            }
-        };
-        rest = &rest[taken..];
-    }
-    text.push_str(rest);
-    Some(text)
 }
 
 /// Whether a transaction is open on the connection, also one that sqlx does not know of because it was begun with SQL
@@ -235,46 +195,5 @@ impl<F: Future> Future for Forgotten<F> {
 impl<F> Drop for Forgotten<F> {
     fn drop(&mut self) {
         mem::forget(self.0.take());
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn literal(statement: &Statement) -> Option<String> {
-        with_literals(statement)
-    }
-
-    #[test]
-    fn parameters_become_literals() {
-        let statement = Statement::new("SELECT f($1::text, $2::text::int - 1, $1::text)");
-        assert_eq!(
-            literal(&statement.bind("it's $2 \\").bind_option(None::<String>)).as_deref(),
-            Some(r"SELECT f(E'it''s $2 \\'::text, NULL::text::int - 1, E'it''s $2 \\'::text)"),
-        );
-    }
-
-    #[test]
-    fn quoted_text_is_left_alone() {
-        let statement = Statement::new(r#"SELECT "a$1""b".f('$1', 'it''s $1', $1::text)"#).bind("x");
-        assert_eq!(literal(&statement).as_deref(), Some(r#"SELECT "a$1""b".f('$1', 'it''s $1', E'x'::text)"#));
-    }
-
-    #[test]
-    fn what_is_not_certain_is_bound() {
-        for sql in [
-            "SELECT $$x$$",
-            "SELECT $tag$x$tag$",
-            "SELECT $0",
-            "SELECT $3",
-            "SELECT 1 -- $1",
-            "SELECT 1 /* $1 */",
-            r"SELECT E'\'$1'",
-            "SELECT 'open $1",
-        ] {
-            assert_eq!(literal(&Statement::new(sql).bind("a").bind("b")), None, "{sql}");
-        }
-        assert_eq!(literal(&Statement::new("SELECT $1::text").bind("a\0b")), None);
     }
 }

@@ -74,7 +74,7 @@ impl Copying {
         self.rows.check(rows)
     }
 
-    /// The COPY. It knows no parameters: an adapter has to write those of this statement into it, as literals.
+    /// The COPY. It knows no parameters, so send it [with literals](Statement::with_literals).
     ///
     /// # Errors
     /// What [`Export`] documents.
