@@ -98,6 +98,9 @@
 //!   `restricted.user_can_run(&query)?; tx.execute(&query).await?`.
 //! - **A begin that is given up** goes on in the background and is rolled back, so while the pool is exhausted it keeps its
 //!   place in the queue.
+//! - **Exports** of a handle without an open transaction are a COPY, which SeaORM does not have: it runs on the pool of sqlx
+//!   inside the connection, where SeaORM's statement log, spans and metrics do not see it. One that is dropped on its way
+//!   closes its connection.
 //! - **Concurrency.** As with SeaORM, do not use a transaction while a scope inside it is open: what you run is in the scope.
 //!
 //! # Runtime and TLS
@@ -111,11 +114,13 @@ mod connection;
 mod database;
 pub mod entities;
 mod error;
+mod exporting;
 mod failure;
 mod guarded;
 mod handle;
 mod in_scope;
 mod install;
+mod leased;
 mod macros;
 #[cfg(feature = "migration")]
 pub mod migration;

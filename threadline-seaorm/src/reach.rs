@@ -1,6 +1,10 @@
 //! From any handle of SeaORM's to where a read runs.
 
-use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseExecutor, DatabaseTransaction, DbErr, QueryResult};
+use sea_orm::sqlx::PgPool;
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DatabaseConnectionType, DatabaseExecutor, DatabaseTransaction, DbErr,
+    QueryResult,
+};
 use threadline_core::{Schema, Statement};
 
 use crate::begin::Beginning;
@@ -83,6 +87,14 @@ impl Trail for DatabaseConnection {
     async fn __reach(&self) -> Result<Reached<'_>, Error> {
         Reached::alone(self).await
     }
+
+    fn __pool(&self) -> Option<&PgPool> {
+        match &self.inner {
+            // Of any other, it panics.
+            DatabaseConnectionType::SqlxPostgresPoolConnection(_) => Some(self.get_postgres_connection_pool()),
+            _ => None,
+        }
+    }
 }
 
 impl Trail for DatabaseTransaction {
@@ -100,11 +112,22 @@ impl Trail for DatabaseExecutor<'_> {
             Self::OwnedTransaction(tx) => tx.__reach().await,
         }
     }
+
+    fn __pool(&self) -> Option<&PgPool> {
+        match self {
+            Self::Connection(connection) => connection.__pool(),
+            Self::Transaction(_) | Self::OwnedTransaction(_) => None,
+        }
+    }
 }
 
 impl Trail for AuditedDatabase {
     async fn __reach(&self) -> Result<Reached<'_>, Error> {
         Reached::alone(self.unaudited()).await
+    }
+
+    fn __pool(&self) -> Option<&PgPool> {
+        self.unaudited().__pool()
     }
 
     fn __schema(&self) -> Schema {

@@ -4,6 +4,7 @@ use std::future::Future;
 
 use futures_util::stream::Stream;
 use sea_orm::FromQueryResult;
+use sea_orm::sqlx::PgPool;
 use threadline_core::{
     ActorHistory, AsOf, Audited, ChangeCount, Correlation, CorrelationBundle, CountChanges, Export, ExportPiece,
     ExportSummary, Incident, IncidentBundle, Json, LinkedChange, LinkedTransaction, Operation, Page, RowAsOf,
@@ -14,7 +15,7 @@ use tokio::io::AsyncWrite;
 
 use crate::reach::Reached;
 use crate::rows_as_of::rows_as_of;
-use crate::{Error, streams};
+use crate::{Error, exporting, streams};
 
 /// Runs operations that read the trail, on a connection or a transaction.
 ///
@@ -49,6 +50,12 @@ pub trait Trail: Sync {
     #[doc(hidden)]
     fn __schema(&self) -> Schema {
         Schema::default()
+    }
+
+    /// Where a connection of one's own can be had.
+    #[doc(hidden)]
+    fn __pool(&self) -> Option<&PgPool> {
+        None
     }
 
     /// Runs an operation and decodes its answer.
@@ -285,6 +292,10 @@ pub trait Trail: Sync {
     /// The changes that match, written as CSV or JSON: pieces to write, and at last how many there were. One snapshot, in
     /// constant memory.
     ///
+    /// A [`DatabaseConnection`](sea_orm::DatabaseConnection) and an [`AuditedDatabase`](crate::AuditedDatabase), in a scope
+    /// too, export through COPY; a handle with an open transaction, and a session with a `statement_timeout`, through a cursor:
+    /// slower, and the same bytes.
+    ///
     /// The items are errors as for [`run`](Self::run), and as [`Export`] documents; the stream ends after the first.
     ///
     /// # Examples
@@ -332,7 +343,7 @@ pub trait Trail: Sync {
     /// # Ok(()) }) }
     /// ```
     fn export_in(&self, schema: Schema, export: Export) -> impl Stream<Item = Result<ExportPiece, Error>> + Send {
-        streams::pieces(self, schema, export)
+        exporting::pieces(self, schema, export)
     }
 
     /// As [`export`](Self::export), written to something that blocks: a file, a buffer, the standard output.
@@ -357,7 +368,7 @@ pub trait Trail: Sync {
     where
         W: std::io::Write + Send,
     {
-        streams::write(self.export(export), writer)
+        exporting::write(self.export(export), writer)
     }
 
     /// As [`export_to`](Self::export_to), with the kernel in this schema.
@@ -385,7 +396,7 @@ pub trait Trail: Sync {
     where
         W: std::io::Write + Send,
     {
-        streams::write(self.export_in(schema.clone(), export), writer)
+        exporting::write(self.export_in(schema.clone(), export), writer)
     }
 
     /// As [`export_to`](Self::export_to), written to something that is awaited: tokio's files, sockets and pipes.
@@ -408,7 +419,7 @@ pub trait Trail: Sync {
     where
         W: AsyncWrite + Send + Unpin,
     {
-        streams::write_async(self.export(export), writer)
+        exporting::write_async(self.export(export), writer)
     }
 
     /// As [`export_to_async`](Self::export_to_async), with the kernel in this schema.
@@ -436,7 +447,7 @@ pub trait Trail: Sync {
     where
         W: AsyncWrite + Send + Unpin,
     {
-        streams::write_async(self.export_in(schema.clone(), export), writer)
+        exporting::write_async(self.export_in(schema.clone(), export), writer)
     }
 
     /// A row as it was at an instant, as JSON.

@@ -279,6 +279,9 @@ pub trait Trail: Reach {
     /// The changes that match, written as CSV or JSON: pieces to write, and at last how many there were. One snapshot, in
     /// constant memory.
     ///
+    /// A [`PgPool`](sqlx::PgPool) and an [`AuditedPool`](crate::AuditedPool), in a scope too, export through COPY; a connection
+    /// or a transaction, and a session with a `statement_timeout`, through a cursor: slower, and the same bytes.
+    ///
     /// The items are errors as for [`run`](Self::run), and as [`Export`] documents; the stream ends after the first.
     ///
     /// # Examples

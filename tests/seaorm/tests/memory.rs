@@ -5,7 +5,7 @@
 use std::io::{self, Write};
 
 use futures_util::TryStreamExt;
-use sea_orm::Database as Connect;
+use sea_orm::{Database as Connect, TransactionTrait};
 use threadline_core::{Export, Schema, Timeline, kernel};
 use threadline_seaorm::Trail;
 use threadline_testkit::{Database, forget_peak_memory, peak_memory, require_server, trail_script};
@@ -56,6 +56,17 @@ async fn a_stream_and_an_export_keep_nothing() {
         db.export_to(Export::new(Timeline::new()).all_rows(), &mut written).await.unwrap();
     })
     .await;
-    assert!(written.0 > 2 * MOST, "{} bytes", written.0);
-    assert!(streamed < MOST && exported < MOST, "{streamed} and {exported} bytes");
+    let mut by_cursor = Counter::default();
+    let exported_by_cursor = grown(async {
+        let tx = db.begin().await.unwrap();
+        tx.export_to(Export::new(Timeline::new()).all_rows(), &mut by_cursor).await.unwrap();
+    })
+    .await;
+    assert!(written.0 > 2 * MOST && written.0 == by_cursor.0, "{} and {} bytes", written.0, by_cursor.0);
+    for grown in [streamed, exported, exported_by_cursor] {
+        assert!(
+            grown < MOST,
+            "{grown} bytes; a stream, by COPY and by a cursor: {streamed}, {exported}, {exported_by_cursor}"
+        );
+    }
 }

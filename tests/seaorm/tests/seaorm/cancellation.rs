@@ -1,11 +1,15 @@
 //! Futures dropped after 0, 1, 2 .. polls: whatever was on its way, the next borrower of the connection finds no open
 //! transaction and nobody else's actor, and the trail holds all of a transaction or none of it.
 
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures_util::TryStreamExt;
 use sea_orm::{ActiveValue::Set, ConnectionTrait, DatabaseConnection, DbErr, TransactionTrait};
-use threadline_core::{Action, AuditContext, InstalledVersion, RetryPolicy};
+use threadline_core::{
+    Action, AuditContext, CountChanges, Export, ExportPiece, InstalledVersion, RetryPolicy, Timeline,
+};
 use threadline_seaorm::{Error, Trail, attach};
 use threadline_testkit::{Sweep, dropped_after};
 
@@ -233,6 +237,35 @@ async fn a_read() {
     while sweep.next_round().is_some() {
         sweep.cancel(db.run(&InstalledVersion)).await.map(Result::unwrap);
         assert!(is_clean(db.unaudited()).await, "{sweep}");
+    }
+    target.until_quiet().await;
+}
+
+/// A COPY that is dropped leaves rows on the wire, which sqlx would hand to the next statement.
+#[tokio::test]
+async fn an_export() {
+    let target = Target::new();
+    let db = target.audited(1);
+    let posts = "INSERT INTO posts SELECT i, repeat('x', 500) FROM generate_series(1, 2000) AS i";
+    db.unaudited().execute_unprepared(posts).await.unwrap();
+    let mut sweep = Sweep::new(ROUNDS / 4, 5);
+    while sweep.next_round().is_some() {
+        let all = async {
+            let mut pieces = pin!(db.export(Export::new(Timeline::new())));
+            let mut bytes = 0;
+            while let Some(piece) = pieces.try_next().await.unwrap() {
+                if let ExportPiece::Bytes(piece) = piece {
+                    bytes += piece.len();
+                }
+                // So that the drops come between the pieces too.
+                tokio::task::yield_now().await;
+            }
+            bytes
+        };
+        let bytes = sweep.cancel(all).await;
+        assert!(bytes.is_none_or(|bytes| bytes > 1_000_000), "all of it");
+        assert!(is_clean(db.unaudited()).await, "{sweep}");
+        assert_eq!(db.count_changes(&CountChanges::of(Timeline::new())).await.unwrap().to_string(), "2000");
     }
     target.until_quiet().await;
 }

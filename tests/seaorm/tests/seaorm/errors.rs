@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 
 use sea_orm::{DbBackend, DbErr, MockDatabase, TransactionTrait};
-use threadline_core::{InstalledVersion, Timeline};
+use threadline_core::{Export, InstalledVersion, Timeline};
 use threadline_seaorm::{AuditedDatabase, Error, Trail, install};
 use threadline_testkit::require_server;
 
@@ -29,6 +29,7 @@ async fn another_backend_is_a_clear_error() {
         let errors = [
             db.begin(&user("42")).await.unwrap_err(),
             db.timeline(&Timeline::new()).await.unwrap_err(),
+            db.export_to(Export::new(Timeline::new()), Vec::new()).await.unwrap_err(),
             install(db.unaudited(), db.schema()).await.unwrap_err(),
         ];
         for error in errors {
@@ -39,8 +40,9 @@ async fn another_backend_is_a_clear_error() {
         let error = threadline_seaorm::attach(&user("42"), &tx).await.unwrap_err();
         assert!(error.is_unsupported_backend(), "{error}");
     }
-    let error = AuditedDatabase::new(sea_orm::DatabaseConnection::default()).begin(&user("42")).await.unwrap_err();
-    assert!(error.is_unsupported_backend(), "{error}");
+    let db = AuditedDatabase::new(sea_orm::DatabaseConnection::default());
+    assert!(db.begin(&user("42")).await.unwrap_err().is_unsupported_backend());
+    assert!(db.export_to(Export::new(Timeline::new()), Vec::new()).await.unwrap_err().is_unsupported_backend());
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ mod cancellation;
 mod endings;
 mod entity;
 mod errors;
+mod exports;
 mod failures;
 mod forms;
 mod handler;
