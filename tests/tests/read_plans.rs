@@ -207,6 +207,10 @@ fn cases() -> Vec<Case> {
     cases.push(("two tables".to_owned(), orders().table("flags")));
     cases.push(("table and op".to_owned(), orders().op(ChangeOp::Insert)));
     cases.push(("table and changed field".to_owned(), orders().changed_field("total")));
+    // One that was never changed, and one that is not there, are looked up in the catalog too.
+    let flags = || Timeline::new().table_in("public", "flags");
+    cases.push(("rare table, field never changed".to_owned(), flags().changed_field("note")));
+    cases.push(("rare table, unknown field".to_owned(), flags().changed_field("status").changed_field("titel")));
     cases.push(("status since some days".to_owned(), Timeline::new().action_status(ActionStatus::Error).since(days)));
     cases.push(("op since a month".to_owned(), Timeline::new().op(ChangeOp::Delete).since(month)));
     let hot = Timeline::new().actor(&user("hot"));

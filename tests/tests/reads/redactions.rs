@@ -127,6 +127,13 @@ async fn a_former_placeholder_is_no_value() {
             ["was column_redacted email", "-", "-"],
         ),
         ("UPDATE people SET email = '***'", r#"Some("***") Some("t") Some(7)"#, ["-"; 3]),
+        // Masked by the text that it happens to be: it was recorded before that.
+        (
+            r#"SELECT threadline.enable_capture('people', '{"mask": ["email"], "mask_placeholder": "***"}')"#,
+            r#"Some("***") Some("t") Some(7)"#,
+            ["is column_redacted email", "-", "-"],
+        ),
+        ("SELECT threadline.enable_capture('people', '{}')", r#"Some("***") Some("t") Some(7)"#, ["-"; 3]),
     ];
     let mut instants = Vec::new();
     for (sql, _, refused) in &steps {
