@@ -46,7 +46,7 @@ where
 }
 
 /// As [`attach`], for the kernel in a schema other than `threadline`. For a scope inside it, say so again:
-/// [`Session::in_schema`](crate::Session::in_schema).
+/// [`Session::with_schema`](crate::Session::with_schema).
 ///
 /// # Errors
 /// As for [`attach`].

@@ -20,7 +20,9 @@ use crate::{Entries, Error, RowsAsOf, wire};
 /// Runs operations that read the trail, on any connection to PostgreSQL.
 ///
 /// With an open transaction it reads inside that, and sees its changes. Otherwise the read has a read-only transaction of
-/// its own.
+/// its own, which is right behind a transaction pooler too.
+///
+/// The kernel is looked for in the schema `threadline`; [`run_in`](Self::run_in) looks elsewhere.
 ///
 /// # Examples
 /// ```
@@ -41,7 +43,7 @@ use crate::{Entries, Error, RowsAsOf, wire};
     note = "read on a `PgConnection`, or on a connection out of a pool: `pool.get()?`"
 )]
 pub trait Trail: LoadConnection<Backend = Pg> {
-    /// Runs an operation and decodes its answer. The kernel is looked for in the schema `threadline`.
+    /// Runs an operation and decodes its answer.
     ///
     /// Without an open transaction an operation that writes is refused; see [`apply`](crate::apply) for those.
     ///
@@ -267,7 +269,7 @@ pub trait Trail: LoadConnection<Backend = Pg> {
     }
 
     /// The changes that match, written as CSV or JSON to a file, a buffer or the standard output: one snapshot, in constant
-    /// memory.
+    /// memory. At most 10,000 changes unless the export says otherwise; the summary tells whether there are more.
     ///
     /// # Errors
     /// [`is_output_failed`](threadline_core::Error::is_output_failed) when it cannot be written, what [`Export`] documents,

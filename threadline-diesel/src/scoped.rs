@@ -58,7 +58,7 @@ where
 
     /// With the kernel in a schema other than `threadline`.
     #[must_use]
-    pub fn in_schema(mut self, schema: Schema) -> Self {
+    pub fn with_schema(mut self, schema: Schema) -> Self {
         self.schema = schema;
         self
     }
@@ -76,7 +76,7 @@ where
 
     /// [`AuditDsl::with`](crate::AuditDsl::with).
     pub fn with<'c>(&'c mut self, context: &'c AuditContext) -> Session<'c, C> {
-        Session::new(&mut self.connection, context).in_schema(self.schema.clone())
+        Session::new(&mut self.connection, context).with_schema(self.schema.clone())
     }
 
     /// [`AuditDsl::audited`](crate::AuditDsl::audited).

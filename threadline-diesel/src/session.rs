@@ -53,7 +53,7 @@ where
     }
 
     /// With the kernel in a schema other than `threadline`.
-    pub fn in_schema(mut self, schema: Schema) -> Self {
+    pub fn with_schema(mut self, schema: Schema) -> Self {
         self.schema = schema;
         self
     }

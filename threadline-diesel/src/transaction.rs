@@ -102,7 +102,7 @@ where
 
     /// As [`AuditDsl::with`](crate::AuditDsl::with), inside this transaction and with the kernel in its schema.
     pub fn with<'t>(&'t mut self, context: &'t AuditContext) -> Session<'t, C> {
-        Session::new(self.connection, context).in_schema(self.schema.clone())
+        Session::new(self.connection, context).with_schema(self.schema.clone())
     }
 
     /// As [`AuditDsl::audited`](crate::AuditDsl::audited), inside this transaction and with the kernel in its schema.

@@ -227,7 +227,8 @@ pub trait Trail: Reach {
     }
 
     /// Every entry of a read that can have any number of them, such as a [`Timeline`] without a limit, in the order of its
-    /// pages: one snapshot, in constant memory. Dropping the stream ends the read.
+    /// pages: one snapshot, in constant memory. Dropping the stream ends the read; inside somebody's transaction its
+    /// cursor stays until that ends.
     ///
     /// The items are errors as for [`run`](Self::run), and as the read documents; the stream ends after the first.
     ///
@@ -334,7 +335,8 @@ pub trait Trail: Reach {
         exporting::pieces(self, schema, export)
     }
 
-    /// As [`export`](Self::export), written to something that blocks: a file, a buffer, the standard output.
+    /// As [`export`](Self::export), written to something that blocks: a file, a buffer, the standard output. At most 10,000
+    /// changes unless the export says otherwise; the summary tells whether there are more.
     ///
     /// # Errors
     /// [`is_output_failed`](threadline_core::Error::is_output_failed) when it cannot be written, and as for

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{ActorRef, ChangeId, Error, Operation, Schema, Statement, decode, instant};
 
-/// The audit transactions of one actor with their actions, newest first by id. The changes in them are a
+/// The audit transactions of one actor with their actions, newest first by `(occurred_at, id)`. The changes in them are a
 /// [`Timeline`](crate::Timeline) with [`actor`](crate::Timeline::actor).
 ///
 /// In a [`Scope`] a transaction is there when one of its changes is.
@@ -48,13 +48,13 @@ impl ActorHistory {
         Self { actor: actor.into().cloned(), since: None, until: None, limit: None, cursor: None, scope: None }
     }
 
-    /// Begun at this instant or later.
+    /// Whose first change was captured at this instant or later.
     pub fn since(mut self, at: OffsetDateTime) -> Self {
         self.since = Some(at);
         self
     }
 
-    /// Begun at this instant or earlier.
+    /// Whose first change was captured at this instant or earlier.
     pub fn until(mut self, at: OffsetDateTime) -> Self {
         self.until = Some(at);
         self

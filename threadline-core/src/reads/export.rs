@@ -177,7 +177,7 @@ pub struct ExportSummary {
     pub format: ExportFormat,
     /// How many changes there are in it.
     pub returned_count: u64,
-    /// How many there could be.
+    /// How many there could have been at most; `None` for however many there are.
     pub max_rows: Option<u64>,
     /// Whether there are more that match.
     pub truncated: bool,

@@ -59,7 +59,7 @@ where
 
     /// With the kernel in a schema other than `threadline`.
     #[must_use]
-    pub fn in_schema(mut self, schema: Schema) -> Self {
+    pub fn with_schema(mut self, schema: Schema) -> Self {
         self.schema = schema;
         self
     }
@@ -77,7 +77,7 @@ where
 
     /// [`AuditDsl::with`].
     pub fn with(&mut self, context: &AuditContext) -> Session<'_, C> {
-        Session::new(&mut self.connection, context).in_schema(self.schema.clone())
+        Session::new(&mut self.connection, context).with_schema(self.schema.clone())
     }
 
     /// [`AuditDsl::audited`].

@@ -55,7 +55,7 @@ impl<'c, C: AuditDsl> Session<'c, C> {
     }
 
     /// With the kernel in a schema other than `threadline`.
-    pub fn in_schema(mut self, schema: Schema) -> Self {
+    pub fn with_schema(mut self, schema: Schema) -> Self {
         self.schema = schema;
         self
     }

@@ -306,7 +306,8 @@ pub trait Trail: AuditDsl {
         streaming::pieces(self, schema, export)
     }
 
-    /// As [`export`](Self::export), written to something that blocks: a file, a buffer, the standard output.
+    /// As [`export`](Self::export), written to something that blocks: a file, a buffer, the standard output. At most 10,000
+    /// changes unless the export says otherwise; the summary tells whether there are more.
     ///
     /// # Errors
     /// [`is_output_failed`](threadline_core::Error::is_output_failed) when it cannot be written, and as for
@@ -414,7 +415,7 @@ pub trait Trail: AuditDsl {
         streaming::write_async(self.export_in(schema.clone(), export), writer)
     }
 
-    /// A row as it was at an instant, as the JSON that the trail keeps.
+    /// A row as it was at an instant, as JSON.
     ///
     /// # Errors
     /// What [`AsOf`] documents, and as for [`run`](Self::run).

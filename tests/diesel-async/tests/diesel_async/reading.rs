@@ -140,7 +140,7 @@ async fn an_operation_without_a_kernel_says_so() {
     assert!(!has_transaction(&mut conn).await);
 
     let context = user("42");
-    let session = conn.with(&context).in_schema(elsewhere);
+    let session = conn.with(&context).with_schema(elsewhere);
     let error = session.transaction(async |conn| insert_post(conn, 1).await).await.unwrap_err();
     assert!(Error::from(error).is_not_installed());
     assert_eq!(target.count("posts"), 0, "what cannot be told is not committed");
@@ -153,10 +153,10 @@ async fn the_kernel_may_be_in_another_schema() {
     let mut conn = target.connect().await;
     install(&mut conn, &schema).await.unwrap();
     assert_eq!(conn.run_in(&schema, &InstalledVersion).await.unwrap(), Some(kernel::LATEST));
-    let mut tx = conn.with(&user("42")).in_schema(schema.clone()).begin().await.unwrap();
+    let mut tx = conn.with(&user("42")).with_schema(schema.clone()).begin().await.unwrap();
     tx.record_action(&Action::new("by the guard")).await.unwrap();
     tx.commit().await.unwrap();
-    let session = conn.with(&user("42")).in_schema(schema.clone());
+    let session = conn.with(&user("42")).with_schema(schema.clone());
     session
         .transaction(async |conn| conn.record_action_in(&schema, &Action::new("in the closure")).await)
         .await

@@ -119,7 +119,7 @@ fn an_operation_without_a_kernel_says_so(target: &Target) {
     assert!(!has_transaction(&mut conn));
 
     let context = user("42");
-    let session = conn.with(&context).in_schema(elsewhere);
+    let session = conn.with(&context).with_schema(elsewhere);
     let error = session.transaction(|conn| insert_post(conn, 1)).unwrap_err();
     assert!(Error::from(error).is_not_installed());
     assert_eq!(target.count("posts"), 0, "what cannot be told is not committed");
@@ -131,7 +131,7 @@ fn the_kernel_may_be_in_another_schema(target: &Target) {
     threadline_diesel::install(&mut conn, &schema).unwrap();
     assert_eq!(conn.run_in(&schema, &InstalledVersion).unwrap(), Some(kernel::LATEST));
     let context = user("42");
-    let mut tx = conn.with(&context).in_schema(schema).begin().unwrap();
+    let mut tx = conn.with(&context).with_schema(schema).begin().unwrap();
     tx.record_action(&Action::new("a")).unwrap();
     tx.commit().unwrap();
     let recorded = r#"SELECT name FROM "Audit trail".audit_actions"#;
