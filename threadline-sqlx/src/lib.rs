@@ -73,7 +73,7 @@
 //!
 //! So that these are single round trips, the context and the actions travel as quoted literals. sqlx logs its statements at
 //! level debug, and slow ones at level warn: a recorded action can be read there, with its reason and comment. Reads bind
-//! their parameters.
+//! their parameters, but for exports through COPY, which takes none and which sqlx does not log.
 //!
 //! # Runtime and TLS
 //!
