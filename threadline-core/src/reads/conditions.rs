@@ -59,9 +59,19 @@ pub(super) const LOOK_UP: &str = "(SELECT t.* FROM {schema}.audit_transactions A
      UNION ALL SELECT t.* FROM {schema}.audit_transactions AS t WHERE t.id = c.transaction_id \
      AND NOT t.occurred_at BETWEEN c.captured_at - interval '24 hours' AND c.captured_at + interval '24 hours' LIMIT 1) AS t";
 
-/// What stands for the two parameters of [`Conditions::newest_transactions`].
-pub(super) const UNTIL: &str = "@until@";
-pub(super) const MOST: &str = "@most@";
+/// The same within `find_changes`, which says between which instants it lies, so that few partitions are planned.
+const LOOK_UP_IN_REACH: &str = "(SELECT t.* FROM {schema}.audit_transactions AS t WHERE t.id = c.transaction_id \
+     AND t.occurred_at BETWEEN c.captured_at - interval '24 hours' AND c.captured_at + interval '24 hours' \
+     AND t.occurred_at BETWEEN @since@ AND @until@ LIMIT 1) AS t";
+
+/// What stands for the parameters of `find_changes`, and which they are.
+const SINCE: &str = "@since@";
+const UNTIL: &str = "@until@";
+const MOST: &str = "@most@";
+const DAY_BEFORE: &str = "@day_before@";
+const DAY_AFTER: &str = "@day_after@";
+pub(super) const PLACES: [(&str, &str); 5] =
+    [(SINCE, "$2"), (UNTIL, "$3"), (MOST, "$4"), (DAY_BEFORE, "$5"), (DAY_AFTER, "$6")];
 
 impl Conditions {
     /// No condition yet, but the parameters so far.
@@ -222,9 +232,10 @@ impl Conditions {
              SELECT s.id FROM {{schema}}.audit_actions AS a JOIN {{schema}}.audit_transactions AS s ON s.action_id = a.id \
              WHERE a.correlation_id = {id}))"
         );
+        // Not EXISTS, for which a plan may read every action of that id.
         let check = format!(
-            "(t.correlation_id = {id} OR EXISTS (SELECT FROM {{schema}}.audit_actions AS a \
-             WHERE a.id = t.action_id AND a.correlation_id = {id}))"
+            "(t.correlation_id = {id} OR (SELECT a.correlation_id FROM {{schema}}.audit_actions AS a \
+             WHERE a.id = t.action_id) = {id})"
         );
         self.search_transaction(search, check, Way::Correlation { id });
     }
@@ -256,7 +267,8 @@ impl Conditions {
         }
         let searched = self.transaction.iter().filter(|condition| condition.way.is_some());
         let chosen = searched.min_by_key(|condition| &condition.way)?;
-        // Each action with its transactions, which began about then; one by one, whatever the planner thinks of it.
+        // Each action with its transactions, which began about then; one by one, whatever the planner thinks of it. Also a
+        // bound for all, so that few partitions are planned.
         let of_actions = |conditions: &str| {
             let others = match self.checks(Some(chosen)).as_str() {
                 "" => String::new(),
@@ -264,12 +276,13 @@ impl Conditions {
             };
             format!(
                 "SELECT t.id, a.at FROM (SELECT a.id, a.recorded_at AS at FROM {{schema}}.audit_actions AS a WHERE {conditions} \
-                 AND a.recorded_at <= {UNTIL} ORDER BY a.recorded_at DESC LIMIT {MOST}) AS a \
+                 AND a.recorded_at BETWEEN {SINCE} AND {UNTIL} ORDER BY a.recorded_at DESC LIMIT {MOST}) AS a \
                  LEFT JOIN LATERAL (SELECT t.id FROM {{schema}}.audit_transactions AS t WHERE t.action_id = a.id \
-                 AND t.occurred_at BETWEEN a.at - interval '1 day' AND a.at + interval '1 day'{others} OFFSET 0) AS t ON true"
+                 AND t.occurred_at BETWEEN a.at - interval '1 day' AND a.at + interval '1 day' \
+                 AND t.occurred_at BETWEEN {DAY_BEFORE} AND {DAY_AFTER}{others} OFFSET 0) AS t ON true"
             )
         };
-        let newest = format!("t.occurred_at <= {UNTIL} ORDER BY");
+        let newest = format!("t.occurred_at BETWEEN {SINCE} AND {UNTIL} ORDER BY");
         Some(match chosen.way.as_ref()? {
             Way::Own => {
                 format!("{OF_TRANSACTION} {} AND {newest} t.occurred_at DESC LIMIT {MOST}", self.checks(None))
@@ -316,11 +329,20 @@ impl Conditions {
 
     /// The same, and those on its transaction, which is looked up.
     pub(super) fn of_change_and_transaction(&self, conditions: &[&str]) -> String {
+        self.with_look_up(LOOK_UP, conditions)
+    }
+
+    /// The same, as `find_changes` takes them.
+    pub(super) fn of_change_in_reach(&self) -> String {
+        self.with_look_up(LOOK_UP_IN_REACH, &[])
+    }
+
+    fn with_look_up(&self, look_up: &str, conditions: &[&str]) -> String {
         if self.transaction.is_empty() {
             return self.of_change(conditions);
         }
         let checks: Vec<&str> = self.transaction.iter().map(|condition| condition.check.as_str()).collect();
-        let look_up = format!("EXISTS (SELECT FROM {LOOK_UP} WHERE {})", checks.join(" AND "));
+        let look_up = format!("EXISTS (SELECT FROM {look_up} WHERE {})", checks.join(" AND "));
         let mut text = self.of_change(conditions);
         if !text.is_empty() {
             text.push_str("\n      AND ");

@@ -1,6 +1,8 @@
 ), transactions AS MATERIALIZED (
-    -- One array look-up, never a join that could turn into a scan of all transactions.
-    SELECT t.* FROM {schema}.audit_transactions AS t WHERE t.id = ANY (ARRAY(SELECT c.transaction_id FROM found AS c))
+    SELECT t.* FROM (
+        SELECT pg_catalog.array_agg(DISTINCT c.transaction_id) AS ids, pg_catalog.min(c.captured_at) AS since,
+            pg_catalog.max(c.captured_at) AS until FROM found AS c
+    ) AS c CROSS JOIN LATERAL {schema}.find_transactions(c.ids, c.since, c.until) AS t
 ), actions AS MATERIALIZED (
     SELECT a.* FROM {schema}.audit_actions AS a WHERE a.id = ANY (ARRAY(SELECT t.action_id FROM transactions AS t))
 )

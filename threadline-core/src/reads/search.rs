@@ -1,7 +1,7 @@
 //! How changes are looked for: a function of the kernel takes the conditions, or the changes of one row are filtered.
 
 use super::{
-    conditions::{Conditions, MOST, UNTIL},
+    conditions::{Conditions, PLACES},
     query::{ALL, NEWEST_FIRST},
 };
 use crate::{Error, Schema, quote_literal};
@@ -29,11 +29,10 @@ impl Search<'_> {
         // The conditions travel as text and read their values from an array.
         let text = |conditions: String| -> Result<String, Error> {
             let conditions = if conditions.is_empty() { "true".to_owned() } else { conditions };
-            let conditions = in_array(&self.schema.expand(&conditions)).replace(UNTIL, "$2").replace(MOST, "$3");
-            quote_literal(&conditions)
+            quote_literal(&in_places(&self.schema.expand(&conditions)))
         };
         let search = conditions.newest_transactions().map_or(Ok("NULL".to_owned()), text)?;
-        let (on_change, on_both) = (text(conditions.of_change(&[]))?, text(conditions.of_change_and_transaction(&[]))?);
+        let (on_change, on_both) = (text(conditions.of_change(&[]))?, text(conditions.of_change_in_reach())?);
         Ok(format!(
             "SELECT c.* FROM {{schema}}.find_changes({}, {search},\n        {on_change},\n        {on_both},\n        \
              ARRAY[{}]::text[], {}, {}, {limit}) AS c\n    {NEWEST_FIRST} LIMIT {limit}",
@@ -83,8 +82,8 @@ impl RowSearch {
     }
 }
 
-/// Conditions whose values are in an array that is the only parameter.
-fn in_array(conditions: &str) -> String {
+/// Conditions as `find_changes` takes them, whose values are in an array that is the first parameter.
+fn in_places(conditions: &str) -> String {
     let mut parts = conditions.split('$');
     let mut text = parts.next().unwrap_or_default().to_owned();
     for part in parts {
@@ -92,5 +91,5 @@ fn in_array(conditions: &str) -> String {
         let (number, rest) = part.split_at(digits);
         text.push_str(&format!("($1)[{number}]{rest}"));
     }
-    text
+    PLACES.iter().fold(text, |text, (name, place)| text.replace(name, place))
 }

@@ -1,20 +1,42 @@
+-- The audit transactions with these ids, of changes captured from `since` to `until`. They are looked for in the months around
+-- first: planning a look-up over all partitions costs more than running it.
+CREATE FUNCTION @schema@.find_transactions(ids bigint[], since timestamptz, until timestamptz)
+RETURNS SETOF @schema@.audit_transactions
+LANGUAGE plpgsql STABLE ROWS 50 SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off AS $body$
+DECLARE
+    found_count bigint;
+BEGIN
+    -- An array look-up, never a join that could turn into a scan of all transactions.
+    RETURN QUERY EXECUTE 'SELECT t.* FROM @schema@.audit_transactions AS t WHERE t.id = ANY ($1) AND t.occurred_at BETWEEN $2 AND $3'
+        USING ids, since - interval '1 day', until + interval '1 day';
+    GET DIAGNOSTICS found_count = ROW_COUNT;
+    -- Expired, most likely.
+    IF found_count < cardinality(ids) THEN
+        RETURN QUERY EXECUTE 'SELECT t.* FROM @schema@.audit_transactions AS t WHERE t.id = ANY ($1) AND NOT t.occurred_at BETWEEN $2 AND $3'
+            USING ids, since - interval '1 day', until + interval '1 day';
+    END IF;
+END $body$;
+
 -- Finding the newest changes that match: one function, because what is the right way depends on how many there are, which
 -- has to be looked up; because planning a way over all partitions costs more than going it, so only the one that is taken
 -- is planned; and because the partitions are walked one after the other, which a single plan would begin with all at once.
 --
 --   names       the recorded names of the tables that are meant, or NULL: [{table_schema, table_name, since, until}]
---   search      a query of transactions, rows (id, at), newest first, that an index has in this order: those not after $2,
---               at most $3; or NULL. A row without an id stands for none, but counts
+--   search      a query of transactions, rows (id, at), newest first, that an index has in this order: those from $2 to $3,
+--               at most $4; or NULL. A row without an id stands for none, but counts. $5 and $6 are a day further out
 --   on_change   conditions on audit_changes `c`, in SQL; ($1)[n] is the nth of `params`
---   on_both     the same, and those on the transaction of `c`
+--   on_both     the same, and those on the transaction of `c`, which lies between $2 and $3
 --   since       nothing before it, or NULL; until: nothing after it, or NULL
 -- The conditions are the client's SQL, run with the client's rights.
 CREATE FUNCTION @schema@.find_changes(names jsonb, search text, on_change text, on_both text, params text[], since timestamptz, until timestamptz, most bigint)
 RETURNS SETOF @schema@.audit_changes
-LANGUAGE plpgsql STABLE ROWS 50 SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET jit = off SET enable_seqscan = off AS $body$
+LANGUAGE plpgsql STABLE ROWS 50 SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET jit = off SET enable_seqscan = off
+SET plan_cache_mode = force_generic_plan AS $body$
 DECLARE
-    named text := (SELECT string_agg(format('(c.table_schema = %L AND c.table_name = %L AND c.captured_at <= %L AND c.captured_at > %L)',
-            n.table_schema, n.table_name, n.until, n.since), ' OR ')
+    -- A bound that is none would only be planned with.
+    named text := (SELECT string_agg(format('(c.table_schema = %L AND c.table_name = %L%s%s)', n.table_schema, n.table_name,
+            CASE WHEN n.until < 'infinity' THEN format(' AND c.captured_at <= %L', n.until) END,
+            CASE WHEN n.since > '-infinity' THEN format(' AND c.captured_at > %L', n.since) END), ' OR ')
         FROM (SELECT DISTINCT r.* FROM jsonb_to_recordset(names) AS r (table_schema text, table_name text, since timestamptz, until timestamptz)) AS n);
     -- The ranges of key hashes that the tables have.
     in_tables text := (SELECT string_agg(format('c.key_hash BETWEEN %s AND %s', n.hash, n.hash + 4294967295), ' OR ')
@@ -27,16 +49,28 @@ DECLARE
     left_over bigint := most;
     step_count bigint;
     batch bigint := 64;
+    most_ids bigint;
+    -- Whether the transactions are looked for in the last weeks only: planning that costs a fraction.
+    recent boolean := search LIKE '%$2%';
+    is_bounded boolean := recent;
+    oldest timestamptz;
     ids bigint[];
     times timestamptz[];
     used integer;
     is_all boolean;
+    is_enough boolean;
     few boolean := false;
     ends boolean := false;
     rows @schema@.audit_changes[];
 BEGIN
     IF high IS NULL OR high > clock_timestamp() THEN
-        high := least(high, (SELECT max(c.captured_at) FROM @schema@.audit_changes c));
+        -- The newest is of this month, as a rule.
+        lap := date_trunc('month', clock_timestamp());
+        lap := (SELECT max(c.captured_at) FROM @schema@.audit_changes c WHERE c.captured_at >= lap);
+        IF lap IS NULL THEN
+            lap := (SELECT max(c.captured_at) FROM @schema@.audit_changes c);
+        END IF;
+        high := least(high, lap);
     END IF;
     IF names IS NOT NULL THEN
         IF named IS NULL THEN
@@ -52,15 +86,27 @@ BEGIN
     -- time: the newest transactions first. The changes that lie after `lap` belong to those only: others began earlier, and
     -- no audit transaction goes on for longer than a day (see close_day).
     WHILE search IS NOT NULL AND left_over > 0 AND high > low LOOP
-        EXECUTE format('SELECT array_agg(s.id), array_agg(s.at) FROM (%s) AS s', search) INTO ids, times USING params, high + interval '1 day', batch;
+        oldest := CASE WHEN recent THEN greatest(low - interval '2 days', date_trunc('month', high - interval '7 days')) ELSE low - interval '2 days' END;
+        EXECUTE format('SELECT array_agg(s.id), array_agg(s.at) FROM (%s) AS s', search) INTO ids, times
+            USING params, oldest, high + interval '1 day', batch, oldest - interval '1 day', high + interval '2 days';
         used := coalesce(cardinality(ids), 0);
         is_all := used < batch;
+        IF is_all AND recent THEN
+            recent := false;
+            CONTINUE WHEN oldest > low - interval '2 days';
+        END IF;
         EXIT WHEN few AND NOT is_all;
+        -- The newest of many may have begun long before.
+        IF NOT is_all AND times[1] + interval '1 day' < high THEN
+            high := times[1] + interval '1 day';
+            recent := is_bounded;
+        END IF;
         LOOP
             lap := CASE WHEN is_all THEN low ELSE greatest(low, times[used] + greatest(interval '1 day', (times[1] - times[used]) / 2)) END;
-            EXIT WHEN lap >= high;
+            is_enough := lap < CASE WHEN is_all THEN high ELSE least(high, times[1]) END;
+            EXIT WHEN NOT is_enough;
             -- Of one or two transactions, however large, the newest; of more, all, unless they turn out to be large.
-            EXECUTE format('SELECT array_agg(c.*) FROM (SELECT c.* FROM @schema@.audit_changes AS c WHERE c.transaction_id = ANY ($2) AND c.captured_at >= %L AND c.captured_at > %L AND c.captured_at <= %L AND %s %s) AS c',
+            EXECUTE format('SELECT array_agg(s.c) FROM (SELECT c FROM @schema@.audit_changes AS c WHERE c.transaction_id = ANY ($2) AND c.captured_at >= %L AND c.captured_at > %L AND c.captured_at <= %L AND %s %s) AS s (c)',
                 times[used] - interval '1 day', lap, high, on_change,
                 CASE WHEN used <= 2 THEN format('ORDER BY c.captured_at DESC, c.id DESC LIMIT %s', left_over) ELSE 'LIMIT 2001' END)
                 INTO rows USING params, ids[1:used];
@@ -68,18 +114,20 @@ BEGIN
             used := greatest(used / 8, 2);
             is_all := false;
         END LOOP;
-        IF lap < high THEN
+        -- Where the newest of them began long before `high`, there is little in between, which is better not walked through.
+        most_ids := CASE WHEN times[1] + interval '1 hour' < high THEN 1024 ELSE 256 END;
+        IF is_enough THEN
             RETURN QUERY SELECT r.* FROM unnest(rows) AS r ORDER BY r.captured_at DESC, r.id DESC LIMIT left_over;
             GET DIAGNOSTICS step_count = ROW_COUNT;
             batch := least(batch * 2, 512);
-        ELSIF batch < 256 THEN
-            batch := 256;
+        ELSIF used = batch AND batch < most_ids AND (times[1] - times[used]) * (most_ids / batch) > interval '1 day' THEN
+            batch := most_ids;
             CONTINUE;
         ELSE
             -- Many in a short time: this time is walked through.
             lap := greatest(low, least(times[used], high - greatest(times[1] - times[used], interval '1 microsecond')));
             RETURN QUERY EXECUTE format('SELECT c.* FROM @schema@.audit_changes AS c WHERE c.captured_at > %L AND c.captured_at <= %L AND %s ORDER BY c.captured_at DESC, c.id DESC LIMIT %s',
-                lap, high, on_both, left_over) USING params;
+                lap, high, on_both, left_over) USING params, lap - interval '1 day', high + interval '1 day';
             GET DIAGNOSTICS step_count = ROW_COUNT;
             batch := least(batch * 2, 16384);
         END IF;
@@ -92,7 +140,8 @@ BEGIN
 
     IF few AND left_over > 0 AND high >= low THEN
         RETURN QUERY EXECUTE format('SELECT c.* FROM (SELECT c.* FROM @schema@.audit_changes AS c WHERE (%s) AND %s OFFSET 0) AS c
-            WHERE c.captured_at >= %L AND c.captured_at <= %L ORDER BY c.captured_at DESC, c.id DESC LIMIT %s', in_tables, on_both, low, high, left_over) USING params;
+            WHERE c.captured_at >= %L AND c.captured_at <= %L ORDER BY c.captured_at DESC, c.id DESC LIMIT %s', in_tables, on_both, low, high, left_over)
+            USING params, low - interval '1 day', high + interval '1 day';
         RETURN;
     END IF;
 
@@ -105,7 +154,7 @@ BEGIN
         RETURN QUERY EXECUTE format(CASE WHEN few
                 THEN 'SELECT c.* FROM (SELECT c.* FROM @schema@.audit_changes AS c WHERE c.captured_at >= %1$L AND c.captured_at <= %2$L AND (%5$s) AND %3$s OFFSET 0) AS c ORDER BY c.captured_at DESC, c.id DESC LIMIT %4$s'
                 ELSE 'SELECT c.* FROM @schema@.audit_changes AS c WHERE c.captured_at >= %1$L AND c.captured_at <= %2$L AND %3$s ORDER BY c.captured_at DESC, c.id DESC LIMIT %4$s' END,
-            lap, high, on_both, left_over, in_tables) USING params;
+            lap, high, on_both, left_over, in_tables) USING params, lap - interval '1 day', high + interval '1 day';
         GET DIAGNOSTICS step_count = ROW_COUNT;
         left_over := left_over - step_count;
         high := lap - interval '1 microsecond';

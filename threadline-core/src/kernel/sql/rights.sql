@@ -77,7 +77,7 @@ BEGIN
     FOR entry IN
         SELECT p.oid::regprocedure::text AS label FROM pg_proc p
         WHERE p.pronamespace = @schema_name@::regnamespace AND p.proname = ANY (ARRAY['table_hash', 'key_hash', 'table_entry', 'recorded_names',
-            'row_key', 'table_facts', 'row_changes_before', 'row_changes_after', 'row_evidence', 'evidence_of',
+            'row_key', 'table_facts', 'find_transactions', 'row_changes_before', 'row_changes_after', 'row_evidence', 'evidence_of',
             'live_source', 'live_image_query', 'live_images_query', 'live_image', 'table_as_of_facts', 'open_rows_as_of', 'next_rows_as_of',
             'refuse_image', 'row_from_image', 'find_changes', 'field_problem',
             'table_columns', 'sees_row_type', 'base_type', 'may_hold_bytes', 'type_route', 'type_name', 'checked_text', 'byte_from_text',
