@@ -52,7 +52,7 @@ async fn a_million_rows_are_exported_in_less_than_64_mib() {
     let pool =
         PgPoolOptions::new().max_connections(1).connect_lazy_with(database.url().parse::<PgConnectOptions>().unwrap());
     // By COPY, and fewer by a cursor.
-    for (is_copy, rows) in [(true, ROWS), (false, ROWS / 3)] {
+    for (is_copy, rows) in [(true, ROWS), (false, ROWS / 5)] {
         let mut written = Counter::default();
         let export = Export::new(Timeline::new()).max_rows(rows);
         let started = std::time::Instant::now();
@@ -67,7 +67,7 @@ async fn a_million_rows_are_exported_in_less_than_64_mib() {
             peak()
         );
         assert_eq!((summary.returned_count, written.lines), (rows, rows + 1));
-        assert!(written.bytes > 2 * MOST_KIB * 1024, "enough to fill the memory");
+        assert!(written.bytes > MOST_KIB * 1024, "enough to fill the memory");
         assert!(peak() < MOST_KIB, "{} KiB", peak());
     }
     let streamed = pool.stream(Timeline::new()).take(100_000).try_fold(0, |count, _| async move { Ok(count + 1) });

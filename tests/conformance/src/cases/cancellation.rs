@@ -8,13 +8,15 @@ use threadline_testkit::Sweep;
 
 use crate::place::{assert_clean, user};
 use crate::script::{act, insert, once, sql};
-use crate::{Adapter, Call, Ending, Place, Step};
+use crate::{Adapter, Call, Ending, Place, Route, Step};
 
+/// On a direct connection; through a pooler fewer.
 const TRIES: usize = 400;
+const TRIES_THROUGH_A_POOLER: usize = 160;
 /// Each way of each adapter waits for the server at least so often.
 const DEPTH: usize = 2;
 
-/// Tries `work` at least 400 times, each time with a number of its own: dropped after no poll, after one, after two .. until
+/// Tries `work` at least so many times, each time with a number of its own: dropped after no poll, after one, after two .. until
 /// it is through before it can be dropped; then from the beginning.
 async fn cancel<A: Adapter, F: Future<Output = Result<(), crate::Failure>>>(
     place: &Place,
@@ -24,7 +26,8 @@ async fn cancel<A: Adapter, F: Future<Output = Result<(), crate::Failure>>>(
     let adapter: A = place.open(connections).await;
     // With the connection still to be made.
     work(adapter.clone(), 1_000_001).await.unwrap();
-    let mut sweep = Sweep::new(TRIES, DEPTH);
+    let tries = if place.route() == Route::Direct { TRIES } else { TRIES_THROUGH_A_POOLER };
+    let mut sweep = Sweep::new(tries, DEPTH);
     while let Some(round) = sweep.next_round() {
         let future = Box::pin(work(adapter.clone(), i64::try_from(round).unwrap() + 1));
         let answer = sweep.cancel(future).await;
