@@ -1,10 +1,10 @@
 //! Exports: through COPY on a connection of the pool, else through a cursor.
 
 use std::io::Write;
-use std::pin::pin;
 
 use futures_util::stream::{Stream, TryStreamExt, poll_fn};
 use sea_orm::sqlx::PgPool;
+use threadline_core::__write_pieces as write_pieces;
 use threadline_core::{Copying, Export, ExportPiece, ExportPieces, ExportSummary, Exporting, Outlet, Schema};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
@@ -98,37 +98,15 @@ async fn plan(leased: &mut Leased, schema: &Schema, copying: &Copying) -> Result
 /// Writes every piece.
 pub(crate) async fn write<W: Write + Send>(
     pieces: impl Stream<Item = Result<ExportPiece, Error>> + Send,
-    mut writer: W,
+    writer: W,
 ) -> Result<ExportSummary, Error> {
-    let failed = |error: std::io::Error| threadline_core::Error::output_failed(error);
-    let mut pieces = pin!(pieces);
-    let mut summary = None;
-    while let Some(piece) = pieces.try_next().await? {
-        match piece {
-            ExportPiece::Bytes(bytes) => writer.write_all(&bytes).map_err(failed)?,
-            ExportPiece::Done(done) => summary = Some(done),
-            _ => {}
-        }
-    }
-    writer.flush().map_err(failed)?;
-    Ok(summary.ok_or_else(|| failed(std::io::ErrorKind::UnexpectedEof.into()))?)
+    write_pieces!(pieces, writer)
 }
 
 /// As [`write`], where writing is awaited.
 pub(crate) async fn write_async<W: AsyncWrite + Send + Unpin>(
     pieces: impl Stream<Item = Result<ExportPiece, Error>> + Send,
-    mut writer: W,
+    writer: W,
 ) -> Result<ExportSummary, Error> {
-    let failed = |error: std::io::Error| threadline_core::Error::output_failed(error);
-    let mut pieces = pin!(pieces);
-    let mut summary = None;
-    while let Some(piece) = pieces.try_next().await? {
-        match piece {
-            ExportPiece::Bytes(bytes) => writer.write_all(&bytes).await.map_err(failed)?,
-            ExportPiece::Done(done) => summary = Some(done),
-            _ => {}
-        }
-    }
-    writer.flush().await.map_err(failed)?;
-    Ok(summary.ok_or_else(|| failed(std::io::ErrorKind::UnexpectedEof.into()))?)
+    write_pieces!(pieces, writer, await)
 }

@@ -13,7 +13,7 @@ use threadline_core::{
 use time::OffsetDateTime;
 use tokio::io::AsyncWrite;
 
-use crate::{AuditedPool, Error, Trail, trail};
+use crate::{AuditedPool, Error, Trail, reading};
 
 /// The part of the trail that is in a scope, read with the methods of [`Trail`]; made by
 /// [`ScopedPool::scope`](crate::ScopedPool::scope).
@@ -341,6 +341,6 @@ impl InScope<'_> {
         R: Audited + for<'r> FromRow<'r, PgRow> + Send + Unpin,
     {
         let as_of = AsOf::model::<R>(key, at).scope(&self.scope);
-        async move { trail::read_row(self.pool, self.pool.schema(), as_of).await }
+        async move { reading::row(self.pool, self.pool.schema(), as_of).await }
     }
 }

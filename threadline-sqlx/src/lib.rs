@@ -93,6 +93,7 @@ mod nested;
 mod pool;
 pub mod prelude;
 mod reach;
+mod reading;
 mod retry;
 mod rows_as_of;
 mod scoped;

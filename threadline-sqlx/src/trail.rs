@@ -2,20 +2,20 @@
 
 use std::future::Future;
 
-use futures_util::stream::{Stream, try_unfold};
+use futures_util::stream::Stream;
+use sqlx::FromRow;
 use sqlx::postgres::PgRow;
-use sqlx::{FromRow, PgConnection};
 use threadline_core::{
     ActorHistory, AsOf, Audited, ChangeCount, Correlation, CorrelationBundle, CountChanges, Export, ExportPiece,
-    ExportSummary, Incident, IncidentBundle, Json, LinkedChange, LinkedTransaction, Operation, Page, Reading, RowAsOf,
-    RowHistory, RowKey, Schema, Statement, Streamed, TableAsOf, Timeline, TransactionId, TransactionLookup,
+    ExportSummary, Incident, IncidentBundle, Json, LinkedChange, LinkedTransaction, Operation, Page, RowAsOf,
+    RowHistory, RowKey, Schema, Streamed, TableAsOf, Timeline, TransactionId, TransactionLookup,
 };
 use time::OffsetDateTime;
 use tokio::io::AsyncWrite;
 
-use crate::reach::{Opened, Reach};
+use crate::reach::Reach;
 use crate::rows_as_of::rows_as_of;
-use crate::{Error, exporting, wire};
+use crate::{Error, exporting, reading};
 
 /// Runs operations that read the trail, on a pool, a connection or a transaction.
 ///
@@ -66,7 +66,7 @@ pub trait Trail: Reach {
     {
         async move {
             let schema = self.kernel();
-            run(self, &schema, operation).await
+            reading::run(self, &schema, operation).await
         }
     }
 
@@ -89,7 +89,7 @@ pub trait Trail: Reach {
     where
         O: Operation + Sync,
     {
-        run(self, schema, operation)
+        reading::run(self, schema, operation)
     }
 
     /// A page of captured changes, newest first, with the transactions and actions they belong to.
@@ -271,10 +271,7 @@ pub trait Trail: Reach {
         S: Streamed + Send,
         S::Item: Send,
     {
-        try_unfold((Streaming::NotYet(self), schema, Some(read)), |(state, schema, mut source)| async move {
-            let next = next(state, &schema, &mut source).await?;
-            Ok(next.map(|(item, state)| (item, (state, schema, source))))
-        })
+        reading::stream(self, schema, read)
     }
 
     /// The changes that match, written as CSV or JSON: pieces to write, and at last how many there were. One snapshot, in
@@ -504,7 +501,7 @@ pub trait Trail: Reach {
         let as_of = AsOf::model::<R>(key, at);
         async move {
             let schema = self.kernel();
-            read_row(self, &schema, as_of).await
+            reading::row(self, &schema, as_of).await
         }
     }
 
@@ -535,7 +532,7 @@ pub trait Trail: Reach {
     where
         R: Audited + for<'r> FromRow<'r, PgRow> + Send + Unpin,
     {
-        read_row(self, schema, AsOf::model::<R>(key, at))
+        reading::row(self, schema, AsOf::model::<R>(key, at))
     }
 
     /// Every row of a model's table as it was at an instant, once, under the key that it had then, decoded by sqlx as
@@ -596,79 +593,3 @@ pub trait Trail: Reach {
 
 #[diagnostic::do_not_recommend]
 impl<T: Reach> Trail for T {}
-
-pub(crate) async fn fetch(
-    connection: &mut PgConnection,
-    schema: &Schema,
-    statement: &Statement,
-) -> Result<Vec<String>, Error> {
-    wire::fetch_bound(connection, statement).await.map_err(|error| Error::from_own_statement(error, schema))
-}
-
-/// One statement.
-async fn run<H: Reach, O: Operation + Sync>(handle: H, schema: &Schema, operation: &O) -> Result<O::Output, Error> {
-    let statement = operation.statement(schema)?;
-    let mut opened = handle.open().await?;
-    let rows = fetch(opened.connection(), schema, &statement).await?;
-    opened.close().await?;
-    Ok(operation.decode(rows)?)
-}
-
-/// A row as it was, in two steps: the image, then the row made of it.
-pub(crate) async fn read_row<H, R>(handle: H, schema: &Schema, as_of: AsOf) -> Result<RowAsOf<R>, Error>
-where
-    H: Reach,
-    R: Audited + for<'r> FromRow<'r, PgRow> + Send + Unpin,
-{
-    let statement = as_of.statement(schema)?;
-    let mut opened = handle.open().await?;
-    let connection = opened.connection();
-    let image = as_of.decode(fetch(connection, schema, &statement).await?)?;
-    let statement = as_of.row_statement(schema, &image, R::columns())?;
-    let types = fetch(connection, schema, &wire::own_types(schema, &R::audited_table())?).await?;
-    let row = wire::fetch_row(connection, &statement, &types).await;
-    let row = R::from_row(&row.map_err(|error| Error::from_own_statement(error, schema))?)?;
-    opened.close().await?;
-    Ok(RowAsOf::new(row, image.origin))
-}
-
-/// Where a stream is.
-enum Streaming<H: Reach, S: Streamed> {
-    NotYet(H),
-    Open { opened: H::Opened, reading: Reading<S>, ready: std::vec::IntoIter<S::Item> },
-}
-
-async fn next<H, S>(
-    mut state: Streaming<H, S>,
-    schema: &Schema,
-    source: &mut Option<S>,
-) -> Result<Option<(S::Item, Streaming<H, S>)>, Error>
-where
-    H: Reach,
-    S: Streamed,
-{
-    loop {
-        state = match state {
-            Streaming::NotYet(handle) => {
-                let Some(source) = source.take() else { return Ok(None) };
-                Streaming::Open {
-                    opened: handle.open().await?,
-                    reading: Reading::new(source),
-                    ready: Vec::new().into_iter(),
-                }
-            }
-            Streaming::Open { mut opened, mut reading, mut ready } => {
-                if let Some(item) = ready.next() {
-                    return Ok(Some((item, Streaming::Open { opened, reading, ready })));
-                }
-                let Some(statement) = reading.next_statement(schema)? else {
-                    opened.close().await?;
-                    return Ok(None);
-                };
-                let rows = fetch(opened.connection(), schema, &statement).await?;
-                ready = reading.items(rows)?.into_iter();
-                Streaming::Open { opened, reading, ready }
-            }
-        };
-    }
-}

@@ -100,6 +100,28 @@ impl fmt::Debug for Outlet {
     }
 }
 
+/// Writes every piece of a stream and returns the summary; with `await` behind it, writing is awaited. A macro, because the
+/// core knows no runtime, and so none of the traits that such a writer has.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __write_pieces {
+    ($pieces:expr, $writer:expr $(, $wait:tt)?) => {{
+        let failed = |error: ::std::io::Error| $crate::Error::output_failed(error);
+        let mut pieces = ::std::pin::pin!($pieces);
+        let mut writer = $writer;
+        let mut summary = None;
+        while let Some(piece) = pieces.try_next().await? {
+            match piece {
+                $crate::ExportPiece::Bytes(bytes) => writer.write_all(&bytes)$(.$wait)?.map_err(failed)?,
+                $crate::ExportPiece::Done(done) => summary = Some(done),
+                _ => {}
+            }
+        }
+        writer.flush()$(.$wait)?.map_err(failed)?;
+        Ok(summary.ok_or_else(|| failed(::std::io::ErrorKind::UnexpectedEof.into()))?)
+    }};
+}
+
 #[cfg(test)]
 mod tests {
     use std::task::Waker;

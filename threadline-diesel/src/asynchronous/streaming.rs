@@ -1,10 +1,10 @@
 //! Reading everything there is, piece by piece.
 
 use std::io::Write;
-use std::pin::pin;
 use std::vec;
 
 use futures_util::stream::{Stream, TryStreamExt, try_unfold};
+use threadline_core::__write_pieces as write_pieces;
 use threadline_core::{
     BEGIN_READ, Export, ExportPiece, ExportSummary, Exporting, Reading, Schema, Statement, Streamed,
 };
@@ -139,37 +139,15 @@ impl<C: AuditDsl> Pieces<'_, C> {
 /// Writes every piece.
 pub(crate) async fn write<W: Write + Send>(
     pieces: impl Stream<Item = Result<ExportPiece, Error>> + Send,
-    mut writer: W,
+    writer: W,
 ) -> Result<ExportSummary, Error> {
-    let failed = |error: std::io::Error| threadline_core::Error::output_failed(error);
-    let mut pieces = pin!(pieces);
-    let mut summary = None;
-    while let Some(piece) = pieces.try_next().await? {
-        match piece {
-            ExportPiece::Bytes(bytes) => writer.write_all(&bytes).map_err(failed)?,
-            ExportPiece::Done(done) => summary = Some(done),
-            _ => {}
-        }
-    }
-    writer.flush().map_err(failed)?;
-    Ok(summary.ok_or_else(|| failed(std::io::ErrorKind::UnexpectedEof.into()))?)
+    write_pieces!(pieces, writer)
 }
 
 /// As [`write`], where writing is awaited.
 pub(crate) async fn write_async<W: AsyncWrite + Send + Unpin>(
     pieces: impl Stream<Item = Result<ExportPiece, Error>> + Send,
-    mut writer: W,
+    writer: W,
 ) -> Result<ExportSummary, Error> {
-    let failed = |error: std::io::Error| threadline_core::Error::output_failed(error);
-    let mut pieces = pin!(pieces);
-    let mut summary = None;
-    while let Some(piece) = pieces.try_next().await? {
-        match piece {
-            ExportPiece::Bytes(bytes) => writer.write_all(&bytes).await.map_err(failed)?,
-            ExportPiece::Done(done) => summary = Some(done),
-            _ => {}
-        }
-    }
-    writer.flush().await.map_err(failed)?;
-    Ok(summary.ok_or_else(|| failed(std::io::ErrorKind::UnexpectedEof.into()))?)
+    write_pieces!(pieces, writer, await)
 }
