@@ -7,6 +7,7 @@ mod bundles;
 mod exports;
 mod fields;
 mod history;
+mod instants;
 mod property;
 mod readers;
 mod redactions;
